@@ -1,0 +1,1 @@
+"""What ships as data: model profiles, the demo model, example manifests; read through `importlib.resources`."""

@@ -1,0 +1,1 @@
+"""What a user asks for: one typed call per command, and the command line over them."""
