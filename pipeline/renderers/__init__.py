@@ -1,0 +1,1 @@
+"""Renderers: what turns requests into pictures; `table.py` names them all."""

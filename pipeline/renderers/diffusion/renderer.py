@@ -1,0 +1,185 @@
+"""One loaded pipeline on one device, behind the port `Renderer`."""
+
+import gc
+import importlib.metadata
+import logging
+import resource
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch._dynamo.exc import TorchDynamoException
+
+from pipeline.errors import BadRequestError
+from pipeline.model import Model
+from pipeline.ports import Picture
+from pipeline.record import Profile
+from pipeline.renderers.diffusion.adapters import Adapters
+from pipeline.renderers.diffusion.decoding import decode_batch
+from pipeline.renderers.diffusion.drawing import Latents, draw_latents, draw_whole
+from pipeline.renderers.diffusion.encoding import Embeddings, TextCache
+from pipeline.renderers.diffusion.families import OTHER, family_of
+from pipeline.renderers.diffusion.faults import device_faults, one_line
+from pipeline.renderers.diffusion.fitting import images_that_fit
+from pipeline.request import Request, Variant
+
+_LOG = logging.getLogger(__name__)
+
+TEXT_CACHE_BYTES = 256 << 20
+"""Embeddings kept on the device; a text of FLUX takes 4 MiB."""
+
+
+class DiffusersRenderer:
+    """One pipeline. `denoise` belongs to one thread, `decode` to another; they share only weights that none changes."""
+
+    def __init__(self, pipe: Any, model: Model, *, device: str, threads: int, levers: tuple[str, ...] = ()) -> None:
+        self._pipe = pipe
+        self._model = model
+        self._family = family_of(model.pipeline_class)
+        self._threads = threads
+        self._own_scheduler = getattr(pipe, "scheduler", None)
+        self._texts = TextCache(pipe, self._family, limit_bytes=TEXT_CACHE_BYTES)
+        self._adapters = Adapters(pipe)
+        self._device = torch.device(device)
+        self._levers = levers
+        self._interrupted = threading.Event()
+        self._decode_stream = _new_stream(self._device)
+
+    def profile(self, variant: Variant, *, batch_size: int) -> Profile:
+        name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        return Profile(
+            device=name,
+            versions=_versions(self._device),
+            batch_size=batch_size,
+            precision=variant.precision,
+            threads=self._threads,
+            levers=self._levers,
+        )
+
+    def batch_size(self, variant: Variant) -> int:
+        if self._family is OTHER:
+            return 1
+        return self._model.batch_size or images_that_fit(self._pipe, variant, self._device)
+
+    def denoise(self, batch: Sequence[Request], *, batch_size: int) -> Latents:
+        variant = self._checked(batch, batch_size)
+        self._interrupted.clear()
+        with device_faults(), torch.no_grad():
+            self._adapters.activate(variant.loras)
+            if self._family is OTHER:
+                pictures = tuple(draw_whole(self._pipe, self._own_scheduler, request) for request in batch)
+                return Latents(variant=variant, count=len(batch), values=None, pictures=pictures)
+            padded = [*batch, *[batch[-1]] * (batch_size - len(batch))]
+            embeddings = self._texts.arguments(padded)
+            values = self._drawn(embeddings, padded)
+            if self._decode_stream is not None:
+                torch.cuda.current_stream(self._device).synchronize()
+        dtype = embeddings["prompt_embeds"].dtype
+        latents = Latents(variant=variant, count=len(batch), values=values, text_dtype=dtype)
+        if self._device.type != "cpu":
+            return latents
+        # Decoding beside the next batch would fight with it for the same cores: 7 % slower than one after the other.
+        return replace(latents, values=None, pictures=tuple(self.decode(latents)))
+
+    def interrupt(self) -> None:
+        """See `pipeline.ports.Interruptible`."""
+        self._interrupted.set()
+
+    def decode(self, latents: Latents) -> Sequence[Picture]:
+        if latents.values is None:
+            return latents.pictures
+        with device_faults(), self._on_decode_stream(latents):
+            return decode_batch(
+                self._pipe,
+                self._family,
+                latents.values,
+                latents.variant,
+                count=latents.count,
+                text_dtype=latents.text_dtype,
+            )
+
+    def peak_memory_bytes(self) -> int:
+        if self._device.type != "cuda":
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        most = torch.cuda.max_memory_allocated(self._device)
+        torch.cuda.reset_peak_memory_stats(self._device)
+        return most
+
+    def close(self) -> None:
+        if not hasattr(self, "_pipe"):
+            return
+        del self._pipe, self._texts, self._adapters, self._own_scheduler
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _drawn(self, embeddings: Embeddings, batch: Sequence[Request]) -> torch.Tensor:
+        """The latents of a batch; a model that cannot be compiled here goes on as it is, and its profile says so."""
+        stop = self._interrupted.is_set
+        try:
+            return draw_latents(self._pipe, self._family, self._own_scheduler, embeddings, batch, interrupted=stop)
+        except TorchDynamoException as error:
+            if not any(lever.startswith("compiled") for lever in self._levers):
+                raise
+            _LOG.warning("%s is rendered without compilation: %s", self._model.name, one_line(error))
+            torch.compiler.set_stance("force_eager")
+            self._levers = tuple(lever for lever in self._levers if not lever.startswith("compiled"))
+            return draw_latents(self._pipe, self._family, self._own_scheduler, embeddings, batch, interrupted=stop)
+
+    def _checked(self, batch: Sequence[Request], batch_size: int) -> Variant:
+        """The variant of a batch that this renderer can draw as it is asked to."""
+        variant = batch[0].variant
+        if len(batch) > batch_size or any(request.variant != variant for request in batch):
+            raise ValueError(f"a batch is 1 to {batch_size} requests of one variant, got {len(batch)}")
+        if variant.precision != self._model.precision:
+            raise BadRequestError(f"the model is loaded in {self._model.precision}, not in {variant.precision}")
+        if not self._family.negative_prompt and any(request.negative_prompt for request in batch):
+            raise BadRequestError(f"{self._model.pipeline_class} takes no negative prompt; leave it out")
+        return variant
+
+    def _on_decode_stream(self, latents: Latents) -> AbstractContextManager[Any]:
+        """A stream of the decoder's own, so that its copies do not wait for the next batch's denoising."""
+        if self._decode_stream is None or latents.values is None:
+            return nullcontext()
+        latents.values.record_stream(self._decode_stream)
+        return torch.cuda.stream(self._decode_stream)
+
+
+def _versions(device: torch.device) -> dict[str, str]:
+    """Versions of what touches pixels."""
+    import diffusers
+    import peft
+    import transformers
+
+    found = {
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "torchvision": _installed("torchvision"),
+        "invisible_watermark": _installed("invisible-watermark"),
+    }
+    if device.type == "cuda":
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found |= {"cuda": str(torch.version.cuda), "cudnn": str(cudnn)}
+    else:
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+    return found
+
+
+def _installed(distribution: str) -> str:
+    """Version of a library that diffusers uses only where it is installed; `none` where it is not."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream for decoding; None where there are no streams."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
