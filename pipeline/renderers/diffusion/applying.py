@@ -1,0 +1,114 @@
+"""Pulls the levers of a loaded pipeline: memory order, quantization, step cache, offload, compilation."""
+
+from typing import Any
+
+import torch
+
+from pipeline.errors import ModelUnavailableError
+from pipeline.performance import Levers
+from pipeline.renderers.diffusion.families import Family
+from pipeline.renderers.diffusion.fitting import weight_bytes
+
+_HEADROOM = 0.85
+"""Share of the GPU's memory that the weights may fill before something has to leave it."""
+
+
+def apply_levers(pipe: Any, family: Family, levers: Levers, *, device: str, steps: int) -> tuple[str, ...]:
+    """Change the pipeline in place and put it onto the device; gives the names of what is in force.
+
+    Args:
+        pipe: on the CPU.
+        family: of the model.
+        levers: what was asked for, checked at submit as far as it could be.
+        device: `cpu`, `cuda` or `cuda:<n>`.
+        steps: default steps of the model, for the step cache.
+
+    Raises:
+        ModelUnavailableError: this device or these libraries cannot do what was asked; says what can be done.
+    """
+    pulled: list[str] = []
+    backbone = getattr(pipe, family.backbone, None)
+    memory = _memory(pipe, levers.memory, device)
+    if memory in {"fit", "tiling"}:
+        pipe.to(device)
+    if backbone is not None and _wants_channels_last(levers, family, device):
+        backbone.to(memory_format=torch.channels_last)
+        pulled.append("channels_last")
+    if levers.quantization != "none":
+        _quantize(backbone, levers.quantization, device)
+    if levers.step_cache == "mag":
+        _cache_steps(backbone, steps)
+    if memory != "fit":
+        _save_memory(pipe, memory, device)
+        pulled.append(memory)
+    if backbone is not None and levers.compile == "on":
+        pulled.append(_compile(backbone, whole=family.backbone == "unet"))
+    return tuple(pulled)
+
+
+def _wants_channels_last(levers: Levers, family: Family, device: str) -> bool:
+    if levers.channels_last == "auto":
+        return family.backbone == "unet" and device != "cpu"
+    return levers.channels_last == "on"
+
+
+def _memory(pipe: Any, asked: str, device: str) -> str:
+    """What is done so that the model fits: nothing, where it fits by itself."""
+    if device == "cpu":
+        return "tiling" if asked == "tiling" else "fit"
+    if asked != "auto":
+        return asked
+    total = torch.cuda.get_device_properties(device).total_memory
+    return "fit" if weight_bytes(pipe) <= total * _HEADROOM else "offload"
+
+
+def _save_memory(pipe: Any, memory: str, device: str) -> None:
+    """Tiles for the VAE, or weights that wait in the host's memory; both cost time."""
+    if memory == "tiling":
+        pipe.vae.enable_tiling()
+    elif memory == "offload":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.enable_group_offload(
+            onload_device=torch.device(device),
+            offload_device=torch.device("cpu"),
+            offload_type="leaf_level",
+            use_stream=True,
+        )
+
+
+def _quantize(backbone: Any, kind: str, device: str) -> None:
+    """Quantize the linear layers of the denoiser, row by row, so that no image depends on its neighbours."""
+    try:
+        from torchao import quantization
+    except ImportError as error:
+        raise ModelUnavailableError("torchao is not installed on this worker; use quantization: none") from error
+    if kind == "fp8" and (device == "cpu" or torch.cuda.get_device_capability(device) < (8, 9)):
+        raise ModelUnavailableError("this device has no FP8 arithmetic; use quantization: int8")
+    row = quantization.granularity.PerRow()
+    configs = {
+        "int8": quantization.Int8DynamicActivationInt8WeightConfig,
+        "fp8": lambda: quantization.Float8DynamicActivationFloat8WeightConfig(granularity=row),
+        "int4": quantization.Int4WeightOnlyConfig,
+    }
+    try:
+        quantization.quantize_(backbone, configs[kind]())
+    except (RuntimeError, ValueError, AssertionError, NotImplementedError, ImportError) as error:
+        raise ModelUnavailableError(f"{kind} cannot be had here ({error}); use quantization: none") from error
+
+
+def _cache_steps(backbone: Any, steps: int) -> None:
+    """Skip steps whose output is foreseeable: decided by the step's number, so the same for every image."""
+    from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS, MagCacheConfig
+
+    backbone.enable_cache(MagCacheConfig(mag_ratios=FLUX_MAG_RATIOS, num_inference_steps=steps))
+
+
+def _compile(backbone: Any, *, whole: bool) -> str:
+    """Compile the denoiser: a UNet whole, a transformer by its repeated blocks, which takes a tenth of the time."""
+    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)  # noqa: SLF001 - one graph a shape
+    if not whole and getattr(backbone, "_repeated_blocks", None):
+        backbone.compile_repeated_blocks(fullgraph=True)
+        return "compiled_blocks"
+    backbone.compile(fullgraph=True)
+    return "compiled"

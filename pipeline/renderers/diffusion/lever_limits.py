@@ -1,0 +1,69 @@
+"""Which levers a family of models can have, told at submit, without torch and before any GPU is rented."""
+
+from collections.abc import Collection
+from importlib.util import find_spec
+
+from pipeline.performance import Levers
+from pipeline.renderers.diffusion.families import Family
+
+FP8_GPUS = ("L4", "L40", "L40S", "4090", "5090", "RTX PRO 6000", "H100", "H200", "B200", "B300", "GH200", "GB200")
+"""Names, or parts of names, of GPUs with FP8 arithmetic: compute capability 8.9 and later (NVIDIA, CUDA GPUs)."""
+
+GUIDANCE_CAN_END = ("sd", "sdxl", "sd3")
+"""Families whose pipelines let a callback change the text embeddings between two steps."""
+
+MAG_RATIOS = ("flux",)
+"""Families whose magnitude ratios diffusers ships; those of other models depend on the checkpoint."""
+
+
+def lever_problem(family: Family, levers: Levers, *, gpus: Collection[str]) -> tuple[str, str] | None:
+    """The first lever that changes pixels and cannot be had, and why with what can; None when all can.
+
+    Args:
+        family: of the model.
+        levers: all of them.
+        gpus: names of the GPUs that may render it; `cpu` for none; empty for unknown ones, which the worker checks.
+    """
+    checks = (
+        ("quantization", _quantization(family, levers.quantization, gpus)),
+        ("step_cache", _step_cache(family, levers.step_cache)),
+        ("guidance_until", _guidance(family, levers.guidance_until)),
+    )
+    return next(((name, problem) for name, problem in checks if problem), None)
+
+
+def has_fp8(gpu: str) -> bool:
+    """Whether a GPU of this name has FP8 arithmetic; one that is not known is believed not to."""
+    words = gpu.replace("-", " ").upper()
+    return any(f" {name} " in f" {words} " for name in FP8_GPUS)
+
+
+def _quantization(family: Family, kind: str, gpus: Collection[str]) -> str | None:
+    if kind == "none":
+        return None
+    if family.name == "other":
+        return "this pipeline is known only by its call, so nothing of it is quantized; use quantization: none"
+    if find_spec("torchao") is None:
+        return 'torchao is not installed: pip install "spotrender[quantization]", or use quantization: none'
+    without = [gpu for gpu in gpus if gpu and not has_fp8(gpu)]
+    if kind == "fp8" and without:
+        return f"{', '.join(sorted(without))} has no FP8 arithmetic (L4, L40S, RTX 4090, H100 and later do); use int8"
+    if kind == "int4" and "cpu" in gpus:
+        return "there is no int4 arithmetic on a CPU; use int8"
+    return None
+
+
+def _step_cache(family: Family, kind: str) -> str | None:
+    if kind == "none" or family.name in MAG_RATIOS:
+        return None
+    if family.backbone == "unet":
+        return "there are no step caches for models with a UNet; use fewer steps, or step_cache: none"
+    return f"the ratios that a mag cache needs are not known for {family.name} models; use step_cache: none"
+
+
+def _guidance(family: Family, until: float) -> str | None:
+    if until >= 1.0 or family.name in GUIDANCE_CAN_END:
+        return None
+    if not family.negative_prompt:
+        return "this model's guidance is distilled into it and costs nothing; leave guidance_until out"
+    return f"the pipelines of {family.name} models cannot end guidance between two steps; leave guidance_until out"
