@@ -1,0 +1,1 @@
+"""Tests of the demonstration model: what it draws is what was asked."""
