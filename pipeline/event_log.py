@@ -1,0 +1,72 @@
+"""What the workers report that a person may want to read later, as lines of the driver's log."""
+
+import logging
+
+from pipeline.events import (
+    AttemptEnded,
+    BatchCommitted,
+    DidNotFit,
+    ModelRefused,
+    NoticeCancelled,
+    NoticeSeen,
+    StoreSilent,
+    WorkerEvent,
+    WorkerLost,
+    WorkerReady,
+    WorkerRefused,
+    WorkerStarting,
+)
+from pipeline.record import Cause, Outcome
+
+_LOG = logging.getLogger(__name__)
+
+
+def log_event(event: WorkerEvent) -> None:
+    """Log what is neither routine nor told elsewhere; heartbeats and good batches are silent."""
+    match event:
+        case DidNotFit() | AttemptEnded() | BatchCommitted():
+            _log_work(event)
+        case WorkerStarting() | WorkerReady() | NoticeCancelled():
+            _log_good_news(event)
+        case WorkerRefused():
+            _LOG.warning("worker cannot be used: %s: %s", event.cause, event.message, extra={"worker": event.worker})
+        case WorkerLost():
+            what = "node" if event.node_lost else "worker"
+            _LOG.warning("%s was lost: %s: %s", what, event.cause, event.message, extra={"worker": event.worker})
+        case ModelRefused():
+            _LOG.warning("model %s cannot be loaded: %s", event.model, event.message, extra={"worker": event.worker})
+        case StoreSilent() if event.message:
+            _LOG.warning("the store does not answer: %s", event.message, extra={"worker": event.worker})
+        case NoticeSeen():
+            _LOG.warning("the node may go: %s, says %s", event.kind, event.source, extra={"worker": event.worker})
+
+
+def _log_good_news(event: WorkerStarting | WorkerReady | NoticeCancelled) -> None:
+    """Workers come and stay."""
+    extra = {"worker": event.worker}
+    match event:
+        case WorkerStarting():
+            node = event.node
+            _LOG.info("worker starts on %s (%s, %s)", node.node_id, node.node_type, node.market, extra=extra)
+        case WorkerReady():
+            _LOG.info("worker is ready", extra=extra)
+        case NoticeCancelled():
+            _LOG.info("the node stays after all", extra=extra)
+
+
+def _log_work(event: DidNotFit | AttemptEnded | BatchCommitted) -> None:
+    """What went wrong with work, and where."""
+    extra = {"worker": event.worker}
+    match event:
+        case DidNotFit():
+            shape = f"{event.width}x{event.height}"
+            _LOG.info("%s images of %s did not fit into the device's memory", event.size, shape, extra=extra)
+        case AttemptEnded() if event.cause != Cause.SUCCEEDED:
+            extra |= {"task": event.task}
+            _LOG.warning("attempt %s ended: %s: %s", event.attempt, event.cause, event.message, extra=extra)
+        case BatchCommitted():
+            extra |= {"task": event.record.task}
+            for image in event.record.images:
+                if image.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+                    what = (image.image_id, image.outcome.value, image.cause, image.message)
+                    _LOG.warning("image %s %s: %s: %s", *what, extra=extra)
