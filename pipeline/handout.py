@@ -1,0 +1,156 @@
+"""Which worker has which piece of work, and what to hand out next."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from pipeline.crew import Crew
+from pipeline.events import Assignment, DeviceTaken
+from pipeline.learned_sizes import LearnedSizes
+from pipeline.record import Record
+from pipeline.standing import Standing
+from pipeline.task_queue import Piece, TaskQueue
+from pipeline.workplace import shape_of
+
+
+@dataclass(slots=True)
+class Given:
+    """An attempt that a worker has."""
+
+    attempt: str
+    piece: Piece
+    order: tuple[int, ...]
+    """Its places in the plan, in the order of the assignment."""
+    places: dict[str, int]
+    """Image id -> place in the plan."""
+    progressed: bool = False
+    """Whether it brought any image."""
+    reached: bool = False
+    """Whether the worker's device has had any of it."""
+    size: int = 0
+    """Shape of the last batch that the device had; 0 before the first one."""
+    taken: set[int] = field(default_factory=set)
+    """Places that the device has had."""
+    batches: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Sequence -> places, of the batches that the device has or had and that are not committed."""
+
+    def at(self, places: tuple[int, ...]) -> tuple[int, ...]:
+        """Places of the assignment as places of the plan."""
+        return tuple(self.order[place] for place in places)
+
+    def committed(self, record: Record) -> None:
+        """A batch of it is in the store."""
+        self.batches.pop(record.sequence, None)
+
+
+class Handout:
+    """The work that waits and the workers with what they have.
+
+    Args:
+        standing: the job.
+        crew: who there is.
+        sizes: what is known of batches that do not fit.
+        outage_seconds: how long a store may be silent, as it is now.
+    """
+
+    def __init__(
+        self,
+        *,
+        standing: Standing,
+        crew: Crew,
+        sizes: LearnedSizes,
+        outage_seconds: Callable[[], float],
+    ) -> None:
+        self._standing, self._crew, self._sizes = standing, crew, sizes
+        self._outage_seconds = outage_seconds
+        self.queue = TaskQueue(standing.progress.unfinished_tasks())
+        self._workers: dict[str, dict[str, Given]] = {}
+        self._on_device: set[str] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any worker has anything."""
+        return any(self._workers.values())
+
+    def has_work(self, worker: str) -> bool:
+        """Whether this worker has anything."""
+        return bool(self._workers.get(worker))
+
+    def join(self, worker: str) -> None:
+        """A worker is ready."""
+        self._workers.setdefault(worker, {})
+
+    def leave(self, worker: str) -> list[Given]:
+        """A worker is gone; gives what it had, the oldest first."""
+        self._on_device.discard(worker)
+        return list(self._workers.pop(worker, {}).values())
+
+    def find(self, worker: str, attempt: str) -> Given | None:
+        """The attempt, if this worker has it."""
+        return self._workers.get(worker, {}).get(attempt)
+
+    def end(self, worker: str, attempt: str) -> Given | None:
+        """An attempt is over; gives it if this worker had it."""
+        return self._workers.get(worker, {}).pop(attempt, None)
+
+    def device_taken(self, event: DeviceTaken) -> None:
+        """A worker's device has begun an attempt, or a further batch of one, or has nothing to do."""
+        given = self.find(event.worker, event.attempt or "")
+        if given is not None:
+            places = given.at(event.places)
+            given.reached, given.size = True, event.size
+            given.batches[event.sequence] = places
+            given.taken.update(places)
+        (self._on_device.discard if event.attempt is None else self._on_device.add)(event.worker)
+
+    def next(self, *, now_ns: int) -> Iterator[tuple[str, Assignment]]:
+        """Keep every ready worker busy: one piece on its device, and the next one beside it while there are plenty.
+
+        What has left the device and waits only to be committed does not count, so that small tasks follow at once.
+        """
+        usable = self._crew.usable if len(self.queue) else ()
+        for depth in (1, 2):
+            for worker in usable:
+                attempts = self._workers.setdefault(worker, {})
+                held = sum(not given.reached for given in attempts.values()) + (worker in self._on_device)
+                if held >= depth or (depth > 1 and len(self.queue) < len(usable)):
+                    continue
+                assignment = self._next_for(worker, attempts, now_ns)
+                if assignment is not None:
+                    yield worker, assignment
+
+    def _next_for(self, worker: str, attempts: dict[str, Given], now_ns: int) -> Assignment | None:
+        """An attempt at the next piece that misses anything; None when there is none for this worker now."""
+        while (piece := self.queue.pop(now_ns, lambda piece: self._may_have(worker, piece))) is not None:
+            missing = self._standing.progress.missing_places(piece.task)
+            wanted = missing if piece.places is None else sorted(set(piece.places) & set(missing))
+            if wanted:
+                return self._assignment(worker, piece, wanted, attempts)
+        return None
+
+    def _may_have(self, worker: str, piece: Piece) -> bool:
+        """Whether nothing speaks against giving this piece to this worker."""
+        refused = self._crew[worker].refused_models
+        if refused and self._standing.model_of(piece.task) in refused:
+            return False
+        return self._crew.may_have(worker, piece)
+
+    def _assignment(self, worker: str, piece: Piece, places: list[int], attempts: dict[str, Given]) -> Assignment:
+        job, plan = self._standing.job, self._standing.plan
+        rows = self._standing.table.rows(plan.positions[places].tolist())
+        attempt, task = self._standing.new_attempt(), plan[piece.task]
+        ids = tuple(row.image_id for row in rows)
+        given = replace(piece, places=tuple(places))
+        attempts[attempt] = Given(attempt, given, tuple(places), dict(zip(ids, places, strict=True)))
+        node = self._crew[worker].node
+        return Assignment(
+            job=job.id,
+            task=task.id,
+            attempt=attempt,
+            model=job.model_of(task.variant),
+            requests=tuple(row.request for row in rows),
+            image_ids=ids,
+            tags=tuple(row.tags for row in rows),
+            output=job.output,
+            most_at_once=self._sizes.most(shape_of(rows[0].request.variant), node) if node else None,
+            outage_seconds=self._outage_seconds(),
+        )

@@ -1,0 +1,281 @@
+"""One driver's run of one job, from its fence to the last line of the ledger."""
+
+import logging
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+
+from pipeline.accounts import Accounts, read_sessions
+from pipeline.billing import BillingRule
+from pipeline.bills import Bills
+from pipeline.bookkeeping import Bookkeeping
+from pipeline.buckets import instant
+from pipeline.checkpoint import read_checkpoint
+from pipeline.commit import put_record
+from pipeline.drive import Drive
+from pipeline.drive_policy import DrivePolicy
+from pipeline.errors import AlreadyExistsError, JobRefusedError, StoreUnavailableError
+from pipeline.fenced_store import FencedStore
+from pipeline.imaging.encode import extension
+from pipeline.job import Job, Settings
+from pipeline.layout import image_key, status_key
+from pipeline.lease import Lease
+from pipeline.lease_state import Owner
+from pipeline.orders import Orders
+from pipeline.plan import Plan, task_id
+from pipeline.ports import Clock, Compute, Store
+from pipeline.pricing import Pricing
+from pipeline.progress import Progress
+from pipeline.record import Outcome, RecordedImage, driver_record
+from pipeline.request_table import RequestTable
+from pipeline.reuse import ReuseMap, find_reusable
+from pipeline.standing import Standing
+from pipeline.status import Status, read_status, starting_status, status_to_json
+from pipeline.storage_cost import StorageCost, StorageRates, StoreMeter
+
+_LOG = logging.getLogger(__name__)
+_LAST_STEP_SECONDS = 2.0
+_FENCE_TRIES = 20
+TAKE_SECONDS = 1.0
+"""Between two looks at a lease that another driver holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a driver works with."""
+
+    store: Store
+    compute: Compute
+    clock: Clock
+    executor: Executor
+    """Runs reads from the store in parallel."""
+    background: Executor
+    """Runs what must not hold up the driver's loop, one thing after the other."""
+    new_attempt: Callable[[], str]
+    """Gives ids that no other attempt of any driver has."""
+    on_status: Callable[[Status], None] = field(default=lambda _status: None)
+    """Told the status several times a second."""
+    policy: DrivePolicy = field(default_factory=DrivePolicy)
+    jitter: Callable[[], float] = field(default=random.SystemRandom().random)
+    """Random numbers from 0 to 1, for the waits between retries."""
+    new_token: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    """Gives what no other driver's lease holds."""
+    pricing: Pricing | None = None
+    """Prices that change; None: each node has the price of its offer."""
+    billing: Mapping[str, BillingRule] = field(default_factory=dict)
+    """How providers bill instances; a provider without a rule bills what was accrued."""
+    storage_rates: StorageRates | None = None
+    """What the store charges; None where it is free."""
+
+
+def run_job(
+    job: Job, settings: Settings, table: RequestTable, world: World, orders: Orders, *, lease: Lease | None = None
+) -> Status:
+    """Render what is missing of a job; returns its status at the end, which is in the store by then.
+
+    Args:
+        job: frozen.
+        settings: as they are now.
+        table: its requests.
+        world: what the driver works with.
+        orders: what people ask of it.
+        lease: held by the caller; None: it is waited for, and let go at the end.
+
+    Raises:
+        StoreUnavailableError: the store did not answer at the start or at the very end; nothing is lost.
+        LeaseLostError: another driver has taken the job over; this one has written nothing since.
+    """
+    if lease is not None:
+        return _drive_once(job, settings, table, world, orders, lease=lease)
+    lease = Lease(world.store, job.id, owner=Owner(host="", pid=0), token=world.new_token(), clock=world.clock)
+    while lease.try_take() is not None:
+        world.clock.sleep(TAKE_SECONDS)
+    try:
+        status = _drive_once(job, settings, table, world, orders, lease=lease)
+    except Exception:
+        lease.release()
+        raise
+    if not lease.release():
+        lease.check()
+    return status
+
+
+def _drive_once(
+    job: Job, settings: Settings, table: RequestTable, world: World, orders: Orders, *, lease: Lease
+) -> Status:
+    """From the checkpoint to the last status, under a fence of its own."""
+    meter = StoreMeter(world.store, rates=world.storage_rates)
+    world = replace(world, store=FencedStore(world.store, lease))
+    store, clock = world.store, world.clock
+    plan = Plan(table, job.sizes)
+    earlier = read_status(store, job.id)
+    fence = begin(job, plan.images, earlier, world, lease)
+    sessions = read_sessions(store, job.id)
+    checkpoint = read_checkpoint(
+        store, job, plan, world.executor, {name: session.price for name, session in sessions.items()}
+    )
+    progress = Progress(plan, checkpoint.state)
+    accounts = Accounts(
+        job=job.id,
+        fence=fence,
+        earlier=sessions,
+        last_seen_ns=checkpoint.last_seen_ns,
+        since_ns=clock.now_ns(),
+        pricing=world.pricing,
+    )
+    meter.begin(accounts.calls, earlier.storage if earlier else StorageCost())
+    bills = Bills(store=store, job=job, rules=world.billing)
+    books = Bookkeeping(
+        job=job,
+        plan=plan,
+        store=store,
+        checkpoint=checkpoint,
+        executor=world.executor,
+        background=world.background,
+        clock=clock,
+        prices=accounts.prices,
+        bills=bills,
+    )
+
+    def publish(status: Callable[[], Status], due: bool) -> None:  # noqa: FBT001 - called by the driver alone
+        lease.keep()
+        told = replace(status(), storage=meter.cost())
+        if due:
+            store.put(status_key(job.id, fence), status_to_json(told))
+        world.on_status(told)
+
+    standing = Standing(
+        job=job,
+        plan=plan,
+        table=table,
+        progress=progress,
+        books=books,
+        store=store,
+        clock=clock,
+        executor=world.executor,
+        policy=world.policy,
+        new_attempt=world.new_attempt,
+        jitter=world.jitter,
+    )
+    _reuse(standing, world)
+    drive = Drive(
+        standing=standing,
+        settings=settings,
+        accounts=accounts,
+        compute=world.compute,
+        publish=publish,
+        orders=orders,
+        fence=fence,
+        earlier_seconds=earlier.seconds if earlier else 0.0,
+    )
+    try:
+        state = drive.run()
+    finally:
+        world.compute.close()
+    accounts.close(clock.now_ns())
+    world.on_status(drive.status(phase="writing the ledger"))
+
+    def leave() -> Status:
+        """All that a driver leaves behind; may be done again from the start."""
+        books.take_late_records()
+        books.tell(accounts)
+        accounts.write(store, clock.now_ns())
+        drive.save()
+        books.write_open(progress.missing_of_bucket)
+        books.write_repriced()
+        bills.look_around(accounts.sessions.values(), now_ns=clock.now_ns())
+        books.write_nodes(accounts)
+        accounts.write(store, clock.now_ns())
+        if not progress.missing:
+            books.write_failures(table, checkpoint.state)
+        meter.bytes_stored = books.write_index()
+        status = replace(drive.status(state, phase="finished" if state.terminal else "paused"), storage=meter.cost())
+        store.put(status_key(job.id, fence), status_to_json(status))
+        lease.confirm()  # else another driver has begun meanwhile, and what it says of the job holds
+        return status
+
+    status = _patiently(leave, world, lease, outage_seconds=settings.outage_seconds)
+    world.on_status(status)
+    return status
+
+
+def _patiently(step: Callable[[], Status], world: World, lease: Lease, *, outage_seconds: float) -> Status:
+    """Do the last step, again while the store does not answer, as long as an outage may last.
+
+    Raises:
+        StoreUnavailableError: it has lasted too long; the next submit does the rest.
+        LeaseLostError: another driver has taken the job over meanwhile.
+    """
+    until_ns = world.clock.now_ns() + round(outage_seconds * 1e9)
+    while True:
+        try:
+            return step()
+        except StoreUnavailableError as error:
+            if world.clock.now_ns() >= until_ns:
+                raise
+            _LOG.warning("the last lines of the ledger wait for the store: %s", error)
+            world.clock.sleep(_LAST_STEP_SECONDS)
+            lease.beat()
+
+
+def begin(job: Job, images: int, earlier: Status | None, world: World, lease: Lease) -> int:
+    """Say that this driver begins, under a fence that nobody used before; gives the fence. Raises: JobRefusedError."""
+    fence = lease.fence
+    for _ in range(_FENCE_TRIES):
+        now = instant(world.clock.now_ns()).isoformat()
+        status = starting_status(job.id, total=images, earlier=earlier, now=now, fence=fence)
+        try:
+            world.store.put(status_key(job.id, fence), status_to_json(status), mode="create")
+        except AlreadyExistsError:
+            fence = lease.raise_fence()
+            continue
+        world.on_status(status)
+        return fence
+    raise JobRefusedError(f"{job.id}: others keep changing it; try again")
+
+
+def _reuse(standing: Standing, world: World) -> None:
+    """Commit the images that earlier jobs under this store made, before any GPU is asked for."""
+    job, plan, progress, books = standing.job, standing.plan, standing.progress, standing.books
+    if not progress.missing:
+        return
+    found = find_reusable(world.store, plan, progress.missing_mask(), job.output, world.executor)
+    for task in found.tasks(plan):
+        rows = _still_there(standing, found, progress.missing_places(task), world)
+        if not rows:
+            continue
+        record = driver_record(job.id, task_id(task), world.new_attempt(), tuple(image for _, image in rows))
+        put_record(world.store, record)
+        bucket = plan.bucket_of(task)
+        books.enter(record, bucket)
+        progress.enter(task, [(place, image.outcome) for place, image in rows], world.clock.now_ns())
+        if progress.missing_of_bucket(bucket) == 0:
+            books.start_sealing(bucket)
+
+
+def _still_there(
+    standing: Standing, found: ReuseMap, places: list[int], world: World
+) -> list[tuple[int, RecordedImage]]:
+    """Which of these images the store really holds, as a record names them."""
+    job, plan = standing.job, standing.plan
+    candidates = [(place, reusable) for place in places if (reusable := found.get(place)) is not None]
+    rows = standing.table.rows(plan.positions[[place for place, _ in candidates]].tolist())
+    images = [
+        RecordedImage(
+            image_id=row.image_id,
+            outcome=Outcome.REUSED,
+            key=image_key(row.image_id, reusable.sha256, extension(job.output)),
+            bytes=reusable.bytes,
+            sha256=reusable.sha256,
+            tags=row.tags,
+        )
+        for row, (_, reusable) in zip(rows, candidates, strict=True)
+    ]
+    infos = world.executor.map(lambda image: world.store.head(image.key), images)
+    return [
+        (place, image)
+        for (place, _), image, info in zip(candidates, images, infos, strict=True)
+        if info is not None and info.size_bytes == image.bytes
+    ]
