@@ -1,0 +1,1 @@
+"""Where workers live: Ray, or threads of this process; `table.py` names them all."""

@@ -1,0 +1,89 @@
+"""Builds a worker where it is to run, with the checks that come before its first model is loaded."""
+
+from dataclasses import dataclass
+
+from infra.compute.gpu import gpu_present
+from infra.compute.spec import ComputeSpec
+from infra.stores.table import open_store
+from pipeline.errors import ClusterRefusedError, NotFoundError
+from pipeline.layout import probe_key
+from pipeline.model import Model
+from pipeline.ports import Clock, Renderer, Store
+from pipeline.record import Node
+from pipeline.renderers.table import renderer_kind
+from pipeline.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What one worker is to be."""
+
+    spec: ComputeSpec
+    """What the driver wants."""
+    name: str
+    """Unique among all workers of all drivers."""
+    node: Node
+    """Where it stands."""
+    gpu_index: int
+    """Which GPU of the node, from 0."""
+    device: str
+    """`cpu` or `cuda`."""
+    threads: int
+    """CPU threads of the model, for `cpu`."""
+
+
+def assemble_worker(post: Post, *, clock: Clock) -> Worker:
+    """The worker of this post; its `run` checks store and device, then loads the spec's first model.
+
+    Raises:
+        StoreRefusedError: the URI names no store that this process can open.
+    """
+    spec = post.spec
+    store = open_store(spec.store_uri)
+
+    def load(model: Model) -> Renderer:
+        check_store(store, spec.probe_token)
+        check_device(post.device)
+        return renderer_kind(model.renderer).load(model, device=post.device, threads=post.threads)
+
+    return Worker(
+        name=post.name,
+        node=post.node,
+        gpu_index=post.gpu_index,
+        load=load,
+        model=spec.models[0],
+        store=store,
+        clock=clock,
+        encode_threads=spec.encode_threads,
+        go_on=len(spec.models) > 1,
+    )
+
+
+def check_store(store: Store, token: str) -> None:
+    """Refuse a store that is not the driver's: the same folder name on another machine is another folder.
+
+    Raises:
+        ClusterRefusedError: the driver's token is not there.
+    """
+    if not token:
+        return
+    try:
+        store.get(probe_key(token))
+    except NotFoundError as error:
+        raise ClusterRefusedError(
+            f"this worker does not find at {store.uri} what the driver wrote there, so it is another store; "
+            "use an s3:// store, or a folder that all nodes share"
+        ) from error
+
+
+def check_device(device: str) -> None:
+    """Refuse to go on without the GPU that was promised, whatever the renderer would do; CPU is never a stand-in.
+
+    Raises:
+        ClusterRefusedError: there is no GPU here.
+    """
+    if device != "cpu" and not gpu_present():
+        raise ClusterRefusedError(
+            "a GPU was promised, but this node has none that this process may see; mend the driver or the "
+            "container's GPU access, or offer CPU workers (gpu: cpu)"
+        )
