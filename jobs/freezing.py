@@ -1,0 +1,187 @@
+"""A job file becomes a frozen job: models resolved, manifest read and checked, every request with its image id."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from jobs.jobfile import JobFile
+from jobs.performance import with_performance
+from jobs.profiles import profile_names
+from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of
+from pipeline.errors import ModelError
+from pipeline.events import Output
+from pipeline.job import Job, NodeOffer, Settings, TaskSizes
+from pipeline.manifest.formats import read_rows
+from pipeline.manifest.problems import Problems
+from pipeline.manifest.resolve import Resolver, defaults_of
+from pipeline.manifest.spool import spool
+from pipeline.model import Model
+from pipeline.request import Lora, Variant
+from pipeline.request_table import RequestTable
+
+DEFAULT_BATCH = 4
+"""Task sizes are multiples of this where neither the model nor the user says what a batch is."""
+
+LARGEST_TASK = 64
+"""Images of one task: some minutes of work on most GPUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A job whose manifest has no problems, before anything is written to the store."""
+
+    job: Job
+    settings: Settings
+    files: tuple[Path, ...]
+    """Local requests files; they live as long as the context that made them."""
+    rows: int
+    """Manifest rows."""
+    distinct: int
+    """Images to be."""
+    warnings: tuple[str, ...]
+
+    def table(self) -> RequestTable:
+        """The requests, read lazily."""
+        return RequestTable(self.files, self.job.variants)
+
+
+class Models(Mapping[str, Model]):
+    """The models that rows may name, each resolved when it is first asked for.
+
+    Args:
+        job_file: says the job's own model and how models are loaded.
+        offers: nodes that may render them.
+    """
+
+    def __init__(self, job_file: JobFile, offers: Sequence[NodeOffer]) -> None:
+        self._job_file, self._offers = job_file, offers
+        self.notes: list[str] = []
+        """What of the performance profile the models go without."""
+        self._names = (job_file.model, *(name for name in profile_names() if name != job_file.model))
+        self._resolved: dict[str, Model] = {}
+
+    def __getitem__(self, name: str) -> Model:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._resolved:
+            own = name == self._job_file.model
+            model = resolve_model(
+                name,
+                precision=self._job_file.precision,
+                batch_size=self._job_file.batch_size,
+                options=self._job_file.model_options if own else None,
+            )
+            self._resolved[name], notes = with_performance(model, self._job_file.performance, self._offers)
+            self.notes.extend(notes)
+        return self._resolved[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@contextmanager
+def freeze(
+    job_file: JobFile,
+    *,
+    environ: Mapping[str, str],
+    stdin: BinaryIO | None,
+    cluster: tuple[int, int] | None = None,
+    now: datetime | None = None,
+) -> Iterator[Frozen]:
+    """Read and check everything that a job is made of. Nothing is written to the store.
+
+    Args:
+        job_file: as the user wrote it.
+        environ: for prices of this machine.
+        stdin: what a manifest `-` reads.
+        cluster: nodes of the cluster that the job is for, and GPUs of each; None for this machine.
+        now: the instant of the submit; the present one when not given.
+
+    Raises:
+        UserError: the manifest, the model or the settings have problems; all problems of a manifest at once.
+    """
+    settings = settings_of(job_file, environ, cluster=cluster)
+    models = Models(job_file, settings.nodes)
+    own = models[job_file.model]
+    if problem := precision_problem(own.precision, settings.nodes):
+        raise ModelError(f"model {own.name}: {problem}")
+    resolver = Resolver(
+        models=models,
+        model=job_file.model,
+        defaults=defaults_of(job_file.defaults.given()),
+        problem=partial(_problem, job_file.output_settings()),
+        lora=_lora,
+        images_per_prompt=job_file.images_per_prompt,
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="spotrender-") as folder,
+        open_manifest(job_file.manifest, stdin=stdin) as (stream, shown),
+    ):
+        problems = Problems(shown)
+        name = "-" if job_file.manifest == "-" else job_file.manifest
+        rows = read_rows(stream, name, problems)
+        spooled = spool(rows, resolver, Path(folder), problems, count_tokens=_count_tokens)
+        used = {name: models[name] for name in dict.fromkeys(spooled.variant_models)}
+        job = Job(
+            name=job_file.name,
+            digest=spooled.digest,
+            models=tuple(used.values()),
+            variants=spooled.variants,
+            variant_models=spooled.variant_models,
+            output=job_file.output_settings(),
+            sizes=_sizes(job_file, own),
+            images=spooled.images,
+            request_files=len(spooled.files),
+            submitted_at=now or datetime.now(UTC),
+            manifest=_without_credentials(job_file.manifest),
+        )
+        yield Frozen(
+            job=job,
+            settings=settings,
+            files=spooled.files,
+            rows=spooled.rows,
+            distinct=spooled.distinct_images,
+            warnings=(*models.notes, *spooled.warnings),
+        )
+
+
+def _sizes(job_file: JobFile, model: Model) -> TaskSizes:
+    """Tasks of whole batches."""
+    batch = job_file.batch_size or model.batch_size or DEFAULT_BATCH
+    return TaskSizes(batch=batch, largest=max(batch, LARGEST_TASK // batch * batch))
+
+
+def _problem(output: Output, model: Model, variant: Variant) -> str | None:
+    """Why an image of this variant cannot be made, or cannot be stored."""
+    from pipeline.imaging.encode import size_problem
+    from pipeline.renderers.table import renderer_kind
+
+    problem = renderer_kind(model.renderer).problem(model, variant)
+    return problem or size_problem(output, variant.width, variant.height)
+
+
+def _count_tokens(model: Model, prompt: str) -> int | None:
+    from pipeline.renderers.table import renderer_kind
+
+    return renderer_kind(model.renderer).count_tokens(model, prompt)
+
+
+def _lora(source: str, scale: float) -> Lora:
+    from pipeline.renderers.diffusion.loras import resolve_lora
+
+    return resolve_lora(source, scale=scale)
+
+
+def _without_credentials(location: str) -> str:
+    """The location as it may be kept and shown."""
+    parts = urlsplit(location)
+    return location if "@" not in parts.netloc else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

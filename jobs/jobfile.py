@@ -1,0 +1,207 @@
+"""What a user writes: the job file and its keys. `jobfile_loading` turns a file or options into it."""
+
+import re
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from jobs.jobfile_values import (
+    Compile,
+    Count,
+    FilledText,
+    Format,
+    Guidance,
+    Instant,
+    Market,
+    Memory,
+    Metadata,
+    OnRebalance,
+    OutageSeconds,
+    Precision,
+    Profile,
+    ProviderName,
+    Quality,
+    Quantization,
+    Scale,
+    Seed,
+    Share,
+    Side,
+    StepCache,
+    Steps,
+    Switch,
+    Text,
+    Usd,
+    UsdLimit,
+    Watts,
+    shown,
+)
+from pipeline.events import Output
+
+NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
+MAX_NAME = 60
+
+
+class Written(BaseModel):
+    """A part of a job file: what is not known is refused, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LoraEntry(Written):
+    """One LoRA: a folder, a file or a hub repository, and how strong it is."""
+
+    source: FilledText
+    scale: Scale = 1.0
+
+
+class Defaults(Written):
+    """Columns for the manifest rows that leave them out."""
+
+    negative_prompt: Text | None = None
+    seed: Seed | None = None
+    width: Side | None = None
+    height: Side | None = None
+    steps: Steps | None = None
+    guidance_scale: Guidance | None = None
+    scheduler: Text | None = None
+    loras: tuple[LoraEntry, ...] | None = None
+    tags: dict[str, Text] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Only what the user wrote, as plain values."""
+        return self.model_dump(exclude_none=True)
+
+
+class NodeEntry(Written):
+    """Nodes that the job may use."""
+
+    type: FilledText
+    market: Market = "spot"
+    max: Count = 1
+    usd_per_hour: Usd | None = None
+    """Price of the whole node; when left out, where `prices` of the job says."""
+    watts: Watts | None = None
+    """Power that a machine of your own draws; comes on top of `usd_per_hour`."""
+    usd_per_kwh: Usd | None = None
+    """Price of that power."""
+    provider: ProviderName | None = None
+    """Whose metadata service tells who a node is and when it goes; found out by asking when left out."""
+    region: Text = ""
+    zone: Text = ""
+
+
+class Budget(Written):
+    """Limits on money, in US dollars."""
+
+    usd: UsdLimit | None = None
+    usd_per_image: UsdLimit | None = None
+
+
+class PerformanceEntry(Written):
+    """How the model is made to render: a profile, and levers that differ from it."""
+
+    profile: Profile = "safe"
+    quantization: Quantization | None = None
+    step_cache: StepCache | None = None
+    guidance_until: Share | None = None
+    compile: Compile | None = None
+    channels_last: Switch | None = None
+    memory: Memory | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_word_is_a_profile(cls, value: Any) -> Any:
+        """`performance: fast` is short for a mapping with nothing but the profile."""
+        return {"profile": value} if isinstance(value, str) else value
+
+
+class OutputEntry(Written):
+    """How finished images are stored."""
+
+    format: Format = "png"
+    metadata: Metadata = "full"
+    quality: Quality = 90
+    """For webp and jpeg."""
+
+
+class JobFile(Written):
+    """One job as its user describes it; paths are absolute once it is loaded."""
+
+    name: FilledText
+    """Lower-case letters, digits and single hyphens, at most `MAX_NAME` of them."""
+    manifest: FilledText
+    """A local path, `s3://...`, or `-` for stdin."""
+    store: FilledText
+    """`s3://bucket/prefix` or a local folder."""
+    model: FilledText
+    """A profile in `configs/models`, or a diffusers repository, folder or single file."""
+    model_options: dict[str, Any] = Field(default_factory=dict)
+    """For the renderer: `revision`, `variant`, `pipeline`, `config`, `allow_pickle`, `allow_remote_code`, ..."""
+    precision: Precision | None = None
+    """None: the profile's, or the renderer's own choice."""
+    batch_size: Count | None = None
+    """Device batch; None lets the worker choose."""
+    workers: Count | None = None
+    """At most this many workers; None: all that the nodes hold."""
+    performance: PerformanceEntry = PerformanceEntry()
+    defaults: Defaults = Defaults()
+    images_per_prompt: Count = 1
+    sweep: dict[str, Any] | None = Field(default=None, exclude=True)
+    nodes: tuple[NodeEntry, ...] = ()
+    """Empty: this machine, or whatever the cluster at `--address` has."""
+    prices: FilledText = "auto"
+    """`auto`: the provider is asked, now and while the job runs, and the table stands in; `table`: the table alone; or
+    a YAML file of your own prices, which goes before the table."""
+    budget: Budget = Budget()
+    deadline: Instant | None = None
+    on_rebalance: OnRebalance = "ignore"
+    """When a cloud recommends to leave a node: `ignore`, or `leave` it when its task is done."""
+    store_outage_seconds: OutageSeconds = 900.0
+    """How long the store may be silent before the job stops."""
+    output: OutputEntry = OutputEntry()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_slug(cls, name: str) -> str:
+        """Refuse what would not do as part of a key or of a folder's name."""
+        if len(name) > MAX_NAME or not NAME.fullmatch(name):
+            raise ValueError(
+                f"must be lower-case letters, digits and single hyphens, at most {MAX_NAME}, got {shown(name)};"
+                f' try "{slug(name)}"'
+            )
+        return name
+
+    @field_validator("sweep", mode="before")
+    @classmethod
+    def _no_sweep_yet(cls, value: Any) -> None:
+        """Refuse what this version cannot do, rather than pass over it."""
+        if value is not None:
+            raise ValueError("templates and sweeps come in a later version; write the rows into the manifest")
+
+    @model_validator(mode="after")
+    def _power_is_of_own_machines(self) -> Self:
+        """Refuse power where it is paid for already, or said by half."""
+        for number, node in enumerate(self.nodes):
+            if (node.watts is None) != (node.usd_per_kwh is None):
+                raise ValueError(f"nodes[{number}]: give watts and usd_per_kwh together")
+            if node.watts is not None and node.type != "local" and node.usd_per_hour is None:
+                raise ValueError(f"nodes[{number}]: watts are of a machine of your own; give its usd_per_hour, too")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_fit(self) -> Self:
+        """Refuse a default seed whose last image would have none."""
+        last = (self.defaults.seed or 0) + self.images_per_prompt - 1
+        if last > 2**32 - 1:
+            raise ValueError(f"defaults.seed and images_per_prompt give seeds up to {last}; the largest is {2**32 - 1}")
+        return self
+
+    def output_settings(self) -> Output:
+        """The output as the domain has it."""
+        return Output(**self.output.model_dump())
+
+
+def slug(text: str) -> str:
+    """The nearest allowed job name: `Autumn Catalogue!` becomes `autumn-catalogue`."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return words[:MAX_NAME].strip("-") or "job"

@@ -1,0 +1,155 @@
+"""The kinds of values that a job file holds; each refuses with a sentence that says what is right."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from infra.providers.table import PROVIDERS
+from pipeline.performance import CHOICES, PROFILES
+from pipeline.request import MAX_SEED
+
+MOST_USD = Decimal(1_000_000_000)
+"""What the ledger's decimal128(18, 9) holds."""
+
+
+def shown(value: Any) -> str:
+    """A wrong value as a message quotes it: short, and words in quotes."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = str(value) if not isinstance(value, str) else f'"{value}"'
+    return text if len(text) <= 60 else f'{text[:57]}..."'
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    """Whole numbers; 30.0 is one too, true is none."""
+
+    def check(value: Any) -> int:
+        number = int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, got {shown(value)}")
+        return number
+
+    return check
+
+
+def _number(low: int, high: int) -> Callable[[Any], float]:
+    """Numbers with or without a fraction."""
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal | float) or not low <= value <= high:
+            raise ValueError(f"must be a number from {low} to {high}, got {shown(value)}")
+        return float(value)
+
+    return check
+
+
+def _usd(value: Any) -> Decimal:
+    """Money, to the nano-dollar, never through a float."""
+    amount = Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(amount, Decimal) or not amount.is_finite() or not 0 <= amount < MOST_USD:
+        raise ValueError(f"must be an amount in US dollars such as 25 or 0.004, got {shown(value)}")
+    rounded = amount.quantize(Decimal("1e-9"))
+    if rounded != amount:
+        raise ValueError(f"must have at most nine digits after the point, got {shown(value)}")
+    return amount
+
+
+def _watts(value: Any) -> Decimal:
+    """Power of a machine."""
+    amount = Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(amount, Decimal) or not amount.is_finite() or not 0 <= amount <= 100_000:
+        raise ValueError(f"must be a number of watts from 0 to 100000, got {shown(value)}")
+    return amount
+
+
+def _usd_above_zero(value: Any) -> Decimal:
+    """A limit on money; none at all is said by leaving it out."""
+    amount = _usd(value)
+    if not amount:
+        raise ValueError("must be more than 0; leave it out for no limit")
+    return amount
+
+
+def _text(value: Any) -> str:
+    """Words; a number or a truth value in their place is quoted by the user, not guessed by us."""
+    if isinstance(value, str):
+        if any(ord(letter) < 32 and letter not in "\t\n" for letter in value):
+            raise ValueError("must not hold control characters")
+        return value
+    hint = "; put it in quotes" if isinstance(value, int | Decimal) else ""
+    raise ValueError(f"must be text, got {shown(value)}{hint}")
+
+
+def _filled(value: Any) -> str:
+    """Words that are not all blank."""
+    text = _text(value).strip()
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _instant(value: Any) -> datetime:
+    """An instant with its time zone, as UTC."""
+    example = "2026-11-21T07:00:00+00:00"
+    try:
+        instant = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"must be an instant such as {example}, got {shown(value)}") from None
+    if instant.tzinfo is None:
+        raise ValueError(f"must have a time zone, such as {example}, got {shown(value)}")
+    return instant.astimezone(UTC)
+
+
+def _choice(*known: str) -> Callable[[Any], str]:
+    """One of a few words."""
+
+    def check(value: Any) -> str:
+        if value not in known:
+            raise ValueError(f"must be {', '.join(known[:-1])} or {known[-1]}, got {shown(value)}")
+        return str(value)
+
+    return check
+
+
+def _word(*known: str) -> Callable[[Any], str]:
+    """One of a few words, of which YAML reads `on` and `off` as truth values."""
+    choose = _choice(*known)
+    return lambda value: choose({True: "on", False: "off"}[value] if isinstance(value, bool) else value)
+
+
+_money_json = PlainSerializer(str, return_type=str, when_used="json")
+
+Count = Annotated[int, BeforeValidator(_whole(1, 100_000))]
+Steps = Annotated[int, BeforeValidator(_whole(1, 1000))]
+Side = Annotated[int, BeforeValidator(_whole(8, 16_384))]
+Quality = Annotated[int, BeforeValidator(_whole(1, 100))]
+Seed = Annotated[int, BeforeValidator(_whole(0, MAX_SEED))]
+Guidance = Annotated[float, BeforeValidator(_number(0, 100))]
+Scale = Annotated[float, BeforeValidator(_number(-10, 10))]
+Usd = Annotated[Decimal, BeforeValidator(_usd), _money_json]
+UsdLimit = Annotated[Decimal, BeforeValidator(_usd_above_zero), _money_json]
+Watts = Annotated[Decimal, BeforeValidator(_watts), _money_json]
+Text = Annotated[str, BeforeValidator(_text)]
+FilledText = Annotated[str, BeforeValidator(_filled)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+OutageSeconds = Annotated[float, BeforeValidator(_number(0, 86_400))]
+OnRebalance = Annotated[str, BeforeValidator(_choice("ignore", "leave"))]
+Market = Annotated[str, BeforeValidator(_choice("spot", "on_demand", "local"))]
+ProviderName = Annotated[str, BeforeValidator(_choice("auto", *PROVIDERS))]
+Format = Annotated[str, BeforeValidator(_choice("png", "webp", "jpeg"))]
+Metadata = Annotated[str, BeforeValidator(_choice("full", "none"))]
+Precision = Annotated[str, BeforeValidator(_choice("fp32", "fp16", "bf16"))]
+Profile = Annotated[str, BeforeValidator(_choice(*PROFILES))]
+Quantization = Annotated[str, BeforeValidator(_choice(*CHOICES["quantization"]))]
+StepCache = Annotated[str, BeforeValidator(_choice(*CHOICES["step_cache"]))]
+Share = Annotated[float, BeforeValidator(_number(0, 1))]
+Compile = Annotated[str, BeforeValidator(_word(*CHOICES["compile"]))]
+Switch = Annotated[str, BeforeValidator(_word(*CHOICES["channels_last"]))]
+Memory = Annotated[str, BeforeValidator(_choice(*CHOICES["memory"]))]
