@@ -1,0 +1,162 @@
+"""The commands that take a job file or a manifest: submit, validate."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.cli_output import JsonOption, StoreOption, answer, warn
+
+if TYPE_CHECKING:
+    from jobs.jobfile import JobFile
+
+LocationArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A job file (.yaml), or a manifest: a path, s3://..., or - for stdin.", metavar="JOB.yaml|MANIFEST"
+    ),
+]
+ModelOption = Annotated[
+    str | None, typer.Option(help="A profile, or a diffusers repository, folder or file.", metavar="NAME")
+]
+NameOption = Annotated[str | None, typer.Option(help="The job's name; else the manifest's.", metavar="NAME")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A default or any key of a job file, such as width=768 or output.format=webp.",
+        metavar="KEY=VALUE",
+    ),
+]
+ImagesOption = Annotated[
+    int | None,
+    typer.Option("--images-per-prompt", help="Images of each prompt, with seeds seed, seed+1, ...", metavar="N"),
+]
+WorkersOption = Annotated[int | None, typer.Option(help="At most so many workers.", metavar="N")]
+BatchOption = Annotated[int | None, typer.Option(help="Images that go through the GPU together.", metavar="N")]
+PrecisionOption = Annotated[str | None, typer.Option(help="fp32, fp16 or bf16.", metavar="P")]
+AddressOption = Annotated[
+    str | None, typer.Option(help="An existing Ray cluster; else this machine.", metavar="HOST:PORT")
+]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Let the cluster at --address http://HOST:8265 drive the job, and return.")
+]
+
+
+def submit(
+    location: LocationArgument,
+    *,
+    model: ModelOption = None,
+    store: StoreOption = None,
+    name: NameOption = None,
+    settings: SetOption = None,
+    images_per_prompt: ImagesOption = None,
+    workers: WorkersOption = None,
+    batch_size: BatchOption = None,
+    precision: PrecisionOption = None,
+    address: AddressOption = None,
+    detach: DetachOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a job, or resume it.
+
+    Every image that is missing is rendered, and nothing twice. Ctrl-C once stops after the batches in flight.
+    A job that is being driven elsewhere gets these settings and is followed; its driver dead, this one takes over.
+
+    Exit codes: 0 every image is there, 3 some failed, 4 stopped (budget, deadline), 5 canceled, 2 something to mend,
+    130 interrupted.
+    """
+    from jobs.display import Display
+    from jobs.report import short_report
+    from jobs.submit import submit as run_job
+    from jobs.summary import submitted_text
+
+    job_file = load_job(
+        location,
+        model=model,
+        store=store,
+        name=name,
+        settings=settings,
+        images_per_prompt=images_per_prompt,
+        workers=workers,
+        batch_size=batch_size,
+        precision=precision,
+    )
+    with Display(sys.stderr, live=sys.stderr.isatty()) as display:
+        display.say_once(f"reading {location}")
+        result = run_job(
+            job_file,
+            address=address,
+            on_status=display,
+            on_warnings=display.warn,
+            say=display.say,
+            detach=detach,
+        )
+    answer(result, lambda: submitted_text(result, short_report(result.store, result.job)), as_json=as_json)
+    raise typer.Exit(result.state.exit_code)
+
+
+def validate(
+    location: LocationArgument,
+    *,
+    model: ModelOption = None,
+    store: StoreOption = None,
+    name: NameOption = None,
+    settings: SetOption = None,
+    images_per_prompt: ImagesOption = None,
+    workers: WorkersOption = None,
+    batch_size: BatchOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a job; write nothing.
+
+    Tells every problem of the job file and of the manifest with its line.
+    """
+    from jobs.submit import validate as check
+    from jobs.summary import validated_text
+
+    found = check(
+        load_job(
+            location,
+            model=model,
+            store=store,
+            name=name,
+            settings=settings,
+            images_per_prompt=images_per_prompt,
+            workers=workers,
+            batch_size=batch_size,
+            precision=precision,
+        )
+    )
+    warn(found.warnings)
+    answer(found, lambda: validated_text(found), as_json=as_json)
+
+
+def load_job(
+    location: str,
+    *,
+    model: str | None,
+    store: str | None,
+    name: str | None,
+    settings: list[str] | None,
+    images_per_prompt: int | None,
+    workers: int | None,
+    batch_size: int | None,
+    precision: str | None,
+) -> "JobFile":
+    """The job file that the arguments describe."""
+    from jobs.jobfile_loading import Options, load
+
+    options = Options(
+        model=model,
+        store=store,
+        name=name,
+        images_per_prompt=images_per_prompt,
+        workers=workers,
+        batch_size=batch_size,
+        precision=precision,
+        assignments=tuple(settings or ()),
+    )
+    return load(location, options, fallback_store=os.environ.get("SPOTRENDER_STORE"))

@@ -1,0 +1,236 @@
+"""Submit a job: freeze it, put it into the store, drive it to its end. The same call resumes it."""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import BinaryIO
+
+from jobs.computing import IN_PROCESS, size_of
+from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
+from jobs.freezing import Frozen, freeze
+from jobs.jobfile import JobFile
+from jobs.spending import spent_on
+from jobs.wiring import open_store
+from pipeline.control import Order, ask, latest_settings, put_settings
+from pipeline.errors import AlreadyExistsError, JobRefusedError
+from pipeline.job import Job, JobState, job_from_json, job_to_json
+from pipeline.layout import job_key, report_key, requests_key
+from pipeline.model import Model
+from pipeline.plan import Plan
+from pipeline.ports import Store
+from pipeline.probe import probe_conditional
+from pipeline.status import Status, read_status, starting_status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitResult:
+    """How a job stands when `submit` is done with it."""
+
+    job: str
+    state: JobState
+    store: str
+    total: int
+    """Images, each counted once however many rows ask for it."""
+    rendered: int
+    """By this job, over all of its drivers."""
+    reused: int
+    """Made by earlier jobs under this store."""
+    failed: int
+    seconds: float
+    """Wall time of all drivers."""
+    usd: Decimal
+    """Accrued over all drivers."""
+    spent: dict[str, Decimal]
+    """What `usd` went into, by category of the ledger; empty before any node was used."""
+    report: str
+    """Store key of the cost report; empty before there is one."""
+    rendered_now: int
+    """Since this call."""
+    message: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationResult:
+    """What a job would be."""
+
+    job: str
+    rows: int
+    images: int
+    """Rows times images of each."""
+    distinct: int
+    """Images to be rendered."""
+    tasks: int
+    models: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def validate(job_file: JobFile, *, stdin: BinaryIO | None = None) -> ValidationResult:
+    """Check a job and write nothing. Raises: UserError: with every problem."""
+    with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer) as frozen:
+        return ValidationResult(
+            job=frozen.job.id,
+            rows=frozen.rows,
+            images=frozen.job.images,
+            distinct=frozen.distinct,
+            tasks=len(Plan(frozen.table(), frozen.job.sizes)),
+            models=tuple(model.name for model in frozen.job.models),
+            warnings=frozen.warnings,
+        )
+
+
+def submit(
+    job_file: JobFile,
+    *,
+    address: str | None = None,
+    on_status: Callable[[Status], None] | None = None,
+    on_warnings: Callable[[tuple[str, ...]], None] | None = None,
+    say: Callable[[str], None] | None = None,
+    stdin: BinaryIO | None = None,
+    detach: bool = False,
+) -> SubmitResult:
+    """Run a job to its end, or resume it; a finished one renders nothing.
+
+    A job that is being driven gets the settings, is followed to its end, and is taken over should its driver die.
+
+    Args:
+        job_file: what to make.
+        address: an existing Ray cluster; None for one on this machine; with `detach` that of its dashboard.
+        on_status: told the status several times a second.
+        on_warnings: told what is worth a thought, before anything is rendered.
+        say: told what there is to say beside the status, such as which driver is followed.
+        stdin: what a manifest `-` reads.
+        detach: let the cluster drive the job, and return as soon as it has taken it.
+
+    Raises:
+        UserError: something must be mended first; nothing was written.
+        StoreUnavailableError: the store does not answer; submit again later, nothing is lost.
+        LeaseLostError: another driver has taken the job over while this one was silent.
+        KeyboardInterrupt: interrupted while it followed another driver, which goes on.
+    """
+    cluster = None
+    named = bool(job_file.nodes)
+    if address is not None and address != IN_PROCESS and not job_file.nodes:
+        cluster = (job_file.workers or 1, 1) if detach else size_of(address)
+    with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer, cluster=cluster) as frozen:
+        store = open_store(job_file.store)
+        conditional = probe_conditional(store)
+        unnamed = not named and job_file.workers is None
+        job, settings, new = enter(
+            store, frozen, keep_nodes=unnamed and (not detach or is_driven(store, frozen.job.id))
+        )
+        warnings = frozen.warnings
+        if cluster is not None:
+            offer = frozen.settings.nodes[0]
+            price = f"${offer.usd_per_hour} an hour ({offer.price_source})"
+            warnings += (f"the job names no nodes, so each is counted at {price}; put them under nodes: in a job file",)
+        if not conditional:
+            warnings += (unconditional_warning(store),)
+        if detach and not job_file.nodes and not job_file.workers:
+            warnings += ("one worker is asked for: say more with --workers, or name nodes: in a job file",)
+        if on_warnings is not None:
+            on_warnings(warnings)
+        status = read_status(store, job.id)
+        if not new and status is not None and status.state in {JobState.SUCCEEDED, JobState.COMPLETED_WITH_FAILURES}:
+            done = "every image is there" if status.state is JobState.SUCCEEDED else "all was tried"
+            return result_of(
+                replace(status, rendered_now=0, message=f"nothing to render: {done} already"), store, warnings
+            )
+        if not new:
+            ask(store, job.id, by=who_asks(), at=datetime.now(UTC).isoformat(), order=Order.RUN, settings=settings)
+        if detach:
+            known_as = hand_over(job, store, address=address, workers=job_file.workers)
+            now = datetime.now(UTC).isoformat()
+            pending = starting_status(job.id, total=frozen.distinct, earlier=status, now=now, fence=0)
+            message = f"the cluster drives it as Ray job {known_as}"
+            return result_of(replace(pending, message=message), store, warnings)
+        status = drive(
+            job,
+            frozen.table(),
+            store,
+            address=address,
+            workers=job_file.workers,
+            nodes_here=None if named else frozen.settings.nodes,
+            conditional=conditional,
+            on_status=on_status,
+            say=say,
+        )
+    return result_of(status, store, warnings)
+
+
+def enter(store: Store, frozen: Frozen, *, keep_nodes: bool = False) -> tuple[Job, int, bool]:
+    """Put a job into the store, or find it there; gives the job, the number of its settings, and whether it is new.
+
+    The requests files go first; the create-only put of `job.json` makes the job exist.
+
+    Args:
+        store: where to.
+        frozen: the job as it was read.
+        keep_nodes: a job that is there keeps its nodes: the new ones are only what this machine has.
+
+    Raises:
+        JobRefusedError: the job was frozen under another pixel version of its renderer.
+    """
+    job, key = frozen.job, job_key(frozen.job.id)
+    new = store.head(key) is None
+    if new:
+        with ThreadPoolExecutor(4) as executor:
+            list(
+                executor.map(
+                    lambda pair: store.upload(requests_key(job.id, pair[0]), str(pair[1])), enumerate(frozen.files)
+                )
+            )
+        number = put_settings(store, job.id, frozen.settings)
+        try:
+            store.put(key, job_to_json(job), mode="create")
+        except AlreadyExistsError:
+            new = False
+    if not new:
+        there = job_from_json(store.get(key))
+        check_pixel_versions(there, job)
+        settings = frozen.settings
+        if keep_nodes:
+            settings = replace(settings, nodes=latest_settings(store, job.id)[1].nodes)
+        number = put_settings(store, job.id, settings)
+        job = replace(there, models=_present_sources(there, job))
+    return job, number, new
+
+
+def check_pixel_versions(there: Job, here: Job) -> None:
+    """Refuse to mix pixels of two versions. Raises: JobRefusedError."""
+    for before, now in zip(there.models, here.models, strict=True):
+        if before.pixel_version != now.pixel_version:
+            raise JobRefusedError(
+                f"{there.id}: frozen with {before.renderer} pixel version {before.pixel_version}, this is"
+                f" {now.pixel_version}; resume it with the version of spotrender that began it, or give it a new name"
+            )
+
+
+def _present_sources(there: Job, here: Job) -> tuple[Model, ...]:
+    """The frozen models, loaded from where they are now: the same weights may lie in another folder."""
+    sources = {model.revision: model.source for model in here.models}
+    return tuple(replace(model, source=sources[model.revision]) for model in there.models)
+
+
+def result_of(status: Status, store: Store, warnings: tuple[str, ...]) -> SubmitResult:
+    """What there is to tell of a job that stands so."""
+    return SubmitResult(
+        job=status.job,
+        state=status.state,
+        store=store.uri,
+        total=status.total,
+        rendered=status.rendered,
+        reused=status.reused,
+        failed=status.failed,
+        seconds=status.seconds,
+        usd=status.usd,
+        spent=spent_on(store, status.job),
+        report=report_key(status.job) if status.fence and store.head(report_key(status.job)) else "",
+        rendered_now=status.rendered_now,
+        message=status.message,
+        warnings=warnings,
+    )
