@@ -1,0 +1,116 @@
+"""Rehearsals: nodes of a real local cluster are killed under a real job, and the store alone says what came of it."""
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.compute.local_cluster import local_cluster
+from infra.stores.local import LocalStore
+from jobs.cli import run
+from jobs.jobfile_loading import Options, load
+from jobs.rehearse import for_rehearsal
+from jobs.survey import survey
+from tests.recovery.command import command
+from tests.recovery.manifest import write_manifest
+
+PROMPTS = 60
+
+
+def test_rehearsal_loses_nothing_and_says_what_reclaims_cost(tmp_path: Path) -> None:
+    """One of two nodes is killed every few seconds: all promises kept, and the same bytes as undisturbed."""
+    write_manifest(tmp_path / "prompts.jsonl", prompts=PROMPTS)
+    options = ["--nodes", "2", "--kill-every", "4s", "--back-after", "1s", "--seed", "3", "--batch-size", "2"]
+    options += ["--set", "model_options.seconds_per_batch=0.5", "--compare", "--store", str(tmp_path / "kept")]
+    with command(["rehearse", str(tmp_path / "prompts.jsonl"), *options]) as rehearsal:
+        code, result = rehearsal.end()
+    assert (code, result["state"], result["broken"]) == (0, "SUCCEEDED", []), rehearsal.stderr()
+    found = result["found"]
+    assert (found["images"], found["images_lost"], found["images_counted_twice"]) == (PROMPTS, 0, 0)
+    kills = sum(done["what"] == "kill" for done in result["done"])
+    assert 0 < found["reclaims"] <= kills  # a node that was taken before any worker stood there has no session
+    assert result["compared"] == PROMPTS
+    assert result["overhead"] > 0
+    store = LocalStore(f"{result['store']}/reclaims")
+    assert survey(store, result["job"], nodes_at_first=2).reclaims == found["reclaims"]
+
+
+def test_interrupted_rehearsal_ends_all_that_it_started(tmp_path: Path) -> None:
+    """After a Ctrl-C there is no process left and nothing in the way of the next one, and the exit code is 130."""
+    write_manifest(tmp_path / "prompts.jsonl", prompts=400)
+    with command(["rehearse", str(tmp_path / "prompts.jsonl"), "--nodes", "2", "--notice", "30s"]) as rehearsal:
+        rehearsal.until(lambda: "rendering" in rehearsal.stderr())
+        everything = psutil.Process(rehearsal.pid).children(recursive=True)
+        rehearsal.interrupt()
+        code, result = rehearsal.end()
+    assert (code, result["error"]) == (130, "interrupted")
+    assert not [process for process in everything if process.is_running()]
+
+
+def test_killed_node_leaves_no_process_and_the_cluster_ends_with_its_block() -> None:
+    """Every process of a node dies at once; at the end there is none of the whole cluster."""
+    with local_cluster() as cluster:
+        first, second = cluster.add(), cluster.add()
+        cluster.settle()
+        assert cluster.announce(second, seconds=60)
+        assert cluster.kill(first)
+        assert not cluster.kill(first)
+        assert not psutil.pid_exists(first.raylet)
+        host = psutil.Process(second.raylet).parent()
+        assert host is not None
+        everything = [host, *host.children(recursive=True)]
+    assert not [process for process in everything if process.is_running()]
+
+
+def test_job_is_rehearsed_without_its_nodes_limits_and_model(tmp_path: Path) -> None:
+    """What costs money or needs a GPU stays out; what was said for the rehearsal itself holds."""
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        """manifest: prompts.jsonl
+store: s3://acme/renders
+model: sdxl
+model_options: {variant: fp16}
+precision: fp16
+defaults: {width: 64, height: 64, scheduler: euler}
+nodes: [{type: g6e.xlarge, market: spot, max: 8}]
+budget: {usd: 25}
+deadline: 2026-11-20T07:00:00+00:00
+"""
+    )
+    given = ("model_options.seconds_per_batch=0.2",)
+    job_file = load(str(path), Options(model="synthetic", assignments=given))
+    rehearsed = for_rehearsal(job_file, own_model="sdxl", options=("seconds_per_batch",))
+    assert {name: str(value) for name, value in rehearsed.model_options.items()} == {"seconds_per_batch": "0.2"}
+    assert (rehearsed.nodes, rehearsed.budget.usd, rehearsed.deadline, rehearsed.precision) == ((), None, None, None)
+    assert (rehearsed.defaults.width, rehearsed.defaults.scheduler) == (64, None)
+    as_written = for_rehearsal(load(str(path), Options()), own_model="sdxl")
+    assert (as_written.model_options, as_written.defaults.scheduler) == ({"variant": "fp16"}, "euler")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--kill-every", "often"], "--kill-every: must be a duration"),
+        (["--kill-every", "0s"], "--kill-every: must be at least"),
+        (["--notice", "-1s"], "--notice: must be a duration"),
+        (["--speed", "10"], "--speed: only a trace"),
+        (["--trace", "{trace}", "--kill-every", "5s"], "leave one out"),
+        (["--trace", "{trace}", "--speed", "0"], "--speed: must be from"),
+        (["--trace", "{trace}"], "trace.csv:2: must be milliseconds,add|remove,node"),
+        (["--nodes", "0"], "--nodes"),
+        (["--model", "nonesuch"], 'no model "nonesuch"'),
+        (["--set", "width=no"], "width"),
+    ],
+)
+def test_what_cannot_be_rehearsed_is_told_before_anything_is_started(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One clear error, exit code 2, and nothing written."""
+    write_manifest(tmp_path / "prompts.jsonl", prompts=2)
+    (tmp_path / "trace.csv").write_text("0,add,node1\nrubbish\n")
+    given = [one.format(trace=tmp_path / "trace.csv") for one in options]
+    arguments = ["rehearse", str(tmp_path / "prompts.jsonl"), "--store", str(tmp_path / "kept"), *given, "--json"]
+    assert run(arguments) == 2
+    assert said in json.loads(capsys.readouterr().out)["error"]
+    assert not (tmp_path / "kept").exists()
