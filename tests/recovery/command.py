@@ -1,0 +1,93 @@
+"""The command itself, as a process that can be killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import IO, Any
+
+from infra.compute.code_version import code_root
+
+PATIENCE_SECONDS = 180.0
+"""How long a test waits for what must come; long, as it is no test of speed."""
+
+
+class Command:
+    """A running `spotrender`.
+
+    Args:
+        process: the process.
+        told: where its stderr goes.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], told: IO[str]) -> None:
+        self._process, self._told = process, told
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def until(self, reached: Callable[[], bool]) -> None:
+        """Wait while it runs; it must not end before this is reached."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not reached():
+            assert self._process.poll() is None, f"it ended before that:\n{self.stderr()}"
+            assert time.monotonic() < deadline, f"not in time:\n{self.stderr()}"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        self._process.kill()
+        self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, Any]:
+        """Wait until it ends by itself; gives its exit code and the JSON document that it printed."""
+        out, _ = self._process.communicate(timeout=PATIENCE_SECONDS)
+        assert out, f"exit code {self._process.returncode}, nothing on stdout:\n{self.stderr()}"
+        return self._process.returncode, json.loads(out, parse_float=Decimal)
+
+    def stderr(self) -> str:
+        """What it has told so far."""
+        self._told.seek(0)
+        return self._told.read()
+
+
+@contextmanager
+def command(arguments: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Iterator[Command]:
+    """`spotrender` with these arguments and `--json`; killed if the block fails.
+
+    It runs in a folder of its own, as workers that start where its code lies would need nothing sent to them.
+
+    Args:
+        arguments: without the program's name.
+        environment: variables to add.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "jobs.cli", *arguments, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+            cwd=folder,
+            env={**os.environ, **(environment or {}), "PYTHONPATH": str(code_root())},
+        )
+        try:
+            yield Command(process, told)
+        finally:
+            process.kill()
+            process.communicate()
