@@ -30,9 +30,9 @@ async function choose() {
     element.hidden = type !== "" && element.dataset.type !== type;
     if (!element.hidden && element.tagName === "FIGURE") shown += 1;
   }
-  const count = document.getElementById("shown");
-  if (count) count.textContent = String(shown);
   for (const view of views.values()) await view.signal("node_type", type).runAsync();
+  const count = document.getElementById("shown"); // last: whoever waits for the count finds the charts drawn too
+  if (count && (!choice || choice.value === type)) count.textContent = String(shown);
 }
 
 choice?.addEventListener("change", choose);
