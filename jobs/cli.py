@@ -17,12 +17,12 @@ from jobs.cli_rehearse import rehearse
 from jobs.cli_report import report
 from jobs.cli_submit import submit, validate
 from jobs.cli_watch import doctor, list_, status, wait
+from jobs.console import EXIT_INTERRUPTED
 from pipeline import __version__
 from pipeline.errors import SpotrenderError, UserError
 
 EXIT_UNEXPECTED = 1
 EXIT_USER = 2
-EXIT_INTERRUPTED = 130
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
@@ -133,12 +133,3 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
 def _close_stdout() -> None:
     """Whoever read our output is gone: let nothing complain about it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def main() -> None:
-    """The console script."""
-    sys.exit(run(sys.argv[1:], debug=bool(os.environ.get("SPOTRENDER_DEBUG"))))
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,7 @@ from tests.imports import ROOT, imports, modules
 
 HELP = """
 import sys
-from jobs.cli import main
+from jobs.console import main
 
 sys.argv = ["spotrender", "--help"]
 try:
@@ -94,7 +94,7 @@ def test_wheel_tells_the_version_and_the_command(unpacked: Path) -> None:
     """The version stands once, in the code, and the wheel repeats it; the command is `spotrender`."""
     (about,) = unpacked.glob("spotrender-*.dist-info")
     assert about.name == f"spotrender-{pipeline.__version__}.dist-info"
-    assert "spotrender = jobs.cli:main" in (about / "entry_points.txt").read_text(encoding="utf-8")
+    assert "spotrender = jobs.console:main" in (about / "entry_points.txt").read_text(encoding="utf-8")
 
 
 def test_data_is_read_through_importlib_resources_in_a_foreign_folder(unpacked: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_demo_runs_from_the_wheel_in_a_foreign_folder(unpacked: Path, tmp_path: 
     rows = (ROOT / "configs/manifests/shapes.jsonl").read_text().splitlines()[:3]
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
-    command = [sys.executable, "-P", "-m", "jobs.cli"]
+    command = [sys.executable, "-P", "-m", "jobs.console"]
     submit = [*command, "submit", "prompts.jsonl", "--model", "shapes", "--store", "out", "--json"]
     done = subprocess.run(submit, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

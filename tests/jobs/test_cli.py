@@ -38,10 +38,25 @@ def place(tmp_path: Path) -> str:
 
 def spotrender(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     """The real command in its own process."""
-    command = [sys.executable, "-m", "jobs.cli", *arguments]
+    command = [sys.executable, "-m", "jobs.console", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+INTERRUPTED = """
+import os, signal, sys
+from jobs.console import main
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "jobs.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+"""Ctrl-C in the middle of the command's imports."""
 
 
 def document(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -104,9 +119,16 @@ def test_real_command_prints_help_and_version() -> None:
     assert spotrender().stdout == spotrender("--help").stdout
 
 
+def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
+    """Interrupted while it still imports, the command says so in one line."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+
+
 def test_output_cut_off_by_a_pipe_is_no_error(place: str) -> None:
     """`spotrender status | head` ends without a traceback."""
-    command = [sys.executable, "-m", "jobs.cli", "status", "demo", "--store", place]
+    command = [sys.executable, "-m", "jobs.console", "status", "demo", "--store", place]
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as gone:

@@ -79,7 +79,7 @@ def command(arguments: Sequence[str], *, environment: Mapping[str, str] | None =
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as told:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "jobs.cli", *arguments, "--json"],
+            [sys.executable, "-P", "-m", "jobs.console", *arguments, "--json"],
             stdout=subprocess.PIPE,
             stderr=told,
             text=True,
