@@ -59,14 +59,15 @@ def reported(
     """
     jobs = resolve_jobs(store, texts, since=since)
     with open_ledger(store, jobs=jobs, since=since) as ledger:
-        report = make_report(ledger, by=by, since=since, list_price=listed_on_demand(), time_line=time_line)
+        report = make_report(ledger, by=by, since=since, list_price=listed_on_demand(store), time_line=time_line)
         yield MadeReport(report=report, ledger=ledger, store=store)
 
 
 def short_report(store: str, job: str) -> list[tuple[str, str]]:
     """`label, value` lines of one job's report, for the end of a submit."""
-    with open_ledger(open_store(store), jobs=(job,)) as ledger:
-        return short(make_report(ledger, list_price=listed_on_demand()))
+    place = open_store(store)
+    with open_ledger(place, jobs=(job,)) as ledger:
+        return short(make_report(ledger, list_price=listed_on_demand(place)))
 
 
 def resolve_jobs(store: Store, texts: Sequence[str], *, since: date | None = None) -> tuple[str, ...]:

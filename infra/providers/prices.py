@@ -26,6 +26,21 @@ def tells_prices(provider: str, market: str) -> bool:
     return (provider, market) in PRICE_SOURCES
 
 
+def price_source(provider: str, market: str, clients: Callable[[str, str], Any] | None = None) -> PriceSource | None:
+    """The source of a provider's prices; None when there is none.
+
+    Args:
+        provider: whose.
+        market: `spot` or `on_demand`.
+        clients: gives the source the client of a service in a region; by the standard environment when not given.
+    """
+    place = PRICE_SOURCES.get((provider, market))
+    if place is None:
+        return None
+    module, _, class_name = place.partition(":")
+    return cast("PriceSource", getattr(import_module(module), class_name)(clients or AwsClients()))
+
+
 class ProviderPrices:
     """Implements `pipeline.prices.Prices`.
 
@@ -44,11 +59,9 @@ class ProviderPrices:
 
     def quote(self, wanted: Priced, *, from_ns: int, until_ns: int) -> Quote:
         """See `Prices.quote`."""
-        place = PRICE_SOURCES.get((wanted.provider, wanted.market))
+        source = price_source(wanted.provider, wanted.market, self._clients)
         why = f"there is no source of prices for {wanted.name}"
-        if place is not None:
-            module, _, class_name = place.partition(":")
-            source = cast("PriceSource", getattr(import_module(module), class_name)(self._clients))
+        if source is not None:
             try:
                 steps, final_ns = CachedPrices(source, store=self._store, clock=self._clock).steps(
                     wanted, from_ns=from_ns
@@ -59,4 +72,4 @@ class ProviderPrices:
         quote = self._table.quote(wanted)
         if quote is None:
             raise PriceUnknownError(f"{why}, and the price table does not know {wanted.node_type}")
-        return Quote(steps=quote.steps, final_until_ns=0, stand_in=why) if place is not None else quote
+        return Quote(steps=quote.steps, final_until_ns=0, stand_in=why) if source is not None else quote

@@ -28,5 +28,5 @@ def _page(store: Store, job: str) -> bytes:
     from pipeline.reports.making import make_report
 
     with open_ledger(store, jobs=(job,)) as ledger:
-        report = make_report(ledger, list_price=listed_on_demand(), time_line=True)
+        report = make_report(ledger, list_price=listed_on_demand(store), time_line=True)
         return as_html(MadeReport(report=report, ledger=ledger, store=store))

@@ -72,7 +72,11 @@ def test_thousands_of_images_on_hundreds_of_nodes_stay_below_3_mb() -> None:
     store = MemoryStore()
     lives = [
         Life(
-            name=f"{'n' * 40}{number}", node_type=f"type{number % 40}.xlarge", starts=number, batches=[Batch(images=9)]
+            name=f"{'n' * 40}{number}",
+            node_type=f"type{number % 40}.xlarge",
+            zone="",
+            starts=number,
+            batches=[Batch(images=9)],
         )
         for number in range(600)
     ]
