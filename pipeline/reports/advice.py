@@ -138,11 +138,37 @@ def _shorter_tail(ledger: Ledger, everything: Group) -> Advice | None:
     half = sum(-(-row["nodes"] // 2) for row in rows if row["nodes"] > 1)
     if tail and 2 * tail >= idle:
         text = (
-            f"nodes waited for the last ones to finish: {half:,} instead of {nodes:,} at the tail, or smaller tasks,"
-            " would have waited about half as long"
+            f"nodes waited for the last ones to finish: {half:,} instead of {nodes:,} at the tail would"
+            " have waited about half as long"
         )
         return Advice(line="idle", usd=idle, saved_usd=tail * (nodes - half) / nodes, text=text)
     return None
+
+
+def _smaller_last_batches(ledger: Ledger, everything: Group) -> Advice | None:
+    """Nodes wait for a last batch, since what is left can be divided no further: half of it lasts half as long."""
+    rows = ledger.rows(
+        """WITH ends AS (
+            SELECT job, node_session, max(last_at) AS last_at, arg_max(last_batch_us, last_at) AS batch_us,
+                   max(batch_size) AS batch
+            FROM facts WHERE node_session <> '' AND last_at IS NOT NULL GROUP BY ALL
+        ), last AS (
+            SELECT job, max(last_at) AS over_at, arg_max(batch_us, last_at) AS last_us,
+                   arg_max(batch, last_at) AS last_batch
+            FROM ends GROUP BY job
+        )
+        SELECT max(last_batch) AS batch, sum(least(
+                idle_usd, accrued_usd * least(epoch_us(over_at) - epoch_us(last_at), last_us)
+                          // greatest(epoch_us(until_at) - epoch_us(started_at), 1)))::DECIMAL(38, 9) AS usd
+        FROM sessions JOIN ends USING (job, node_session) JOIN last USING (job)
+        WHERE terminated_by = 'released' AND over_at > last_at AND last_us > 0 AND last_batch >= 2"""
+    )
+    batch, usd = rows[0]["batch"] or 0, Decimal(rows[0]["usd"] or 0)
+    text = (
+        f"nodes waited for a last batch on another one: batches of {batch // 2} instead of {batch} would have ended"
+        " about half as late (tasks are whole batches; batch_size:, or --batch-size)"
+    )
+    return Advice(line="idle", usd=everything.categories["idle"], saved_usd=usd / 2, text=text)
 
 
 def _cheaper_type(ledger: Ledger, everything: Group) -> Advice | None:
@@ -179,5 +205,6 @@ _RULES: Final[tuple[Callable[[Ledger, Group], Advice | None], ...]] = (
     _fewer_failures,
     _one_driver,
     _shorter_tail,
+    _smaller_last_batches,
     _cheaper_type,
 )

@@ -54,7 +54,9 @@ def gather(ledger: Ledger, by: By) -> None:
                outcome, cause, model, width, height, steps, coalesce({key}, '') AS key,
                count(*) AS images, coalesce(sum(spent_usd), 0) AS usd,
                coalesce(sum(spent_gpu_nanoseconds), 0)::HUGEINT AS nanoseconds,
-               max(ended_at) AS last_at, max(batch_size) AS batch_size
+               coalesce(sum(bytes), 0)::HUGEINT AS bytes,
+               max(ended_at) AS last_at, max(batch_size) AS batch_size,
+               arg_max(epoch_us(ended_at) - epoch_us(started_at), ended_at) AS last_batch_us
         FROM images GROUP BY ALL"""
     )
 

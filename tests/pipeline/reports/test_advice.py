@@ -79,6 +79,16 @@ def test_waiting_for_the_last_node_asks_for_fewer_at_the_tail() -> None:
     assert "2 instead of 4" in advice.text
 
 
+def test_waiting_for_a_last_batch_asks_for_smaller_ones() -> None:
+    """Two of three nodes wait for less than the last batch of the third: half the batch, half the wait."""
+    waiting = [Life(name=f"w{number}", startup=1, batches=[LONG], idle=900) for number in range(2)]
+    advice = advice_on(Life(name="last", startup=901, batches=[LONG], idle=0), *waiting)
+    assert advice is not None
+    assert advice.line == "idle"
+    assert advice.saved_usd == pytest.approx(advice.usd / 2, abs=Decimal("1e-6"))
+    assert "batches of 2 instead of 4" in advice.text
+
+
 def test_cheaper_type_for_the_same_images_is_named() -> None:
     """All spend of each type over its images, compared for the same model and size only."""
     dear = Life(name="a", node_type="p5.4xlarge", usd_per_hour=Decimal("6.88"), batches=[LONG], idle=0, startup=0)
