@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from jobs.terminal_text import dollars
+from jobs.terminal_text import dollars, size
 from pipeline.reports.figures import Group, Report
 
 LOST = ("lost_to_preemption", "lost_to_failure", "duplicate")
@@ -39,10 +39,24 @@ def headline(report: Report) -> list[tuple[str, str]]:
     if report.images_per_usd is not None:
         rows.append(("per dollar", f"{report.images_per_usd:,.{0 if report.images_per_usd >= 10 else 2}f} images"))
     rows += saved(report)
+    rows += storage(report)
     if report.price_sources:
         more = " and others" if len(report.price_sources) > _SOURCES else ""
         rows.append(("prices", "; ".join(report.price_sources[:_SOURCES]) + more))
     return rows
+
+
+def storage(report: Report) -> list[tuple[str, str]]:
+    """What the store itself costs, which is no part of the spend; nothing of one that is free."""
+    cost = report.storage
+    if cost is None or not (cost.requests_usd or cost.usd_per_month or cost.egress_usd):
+        return []
+    asked = f"{cost.puts:,} puts, {cost.gets:,} gets, {cost.lists:,} lists"
+    return [
+        ("storage", f"{dollars(cost.requests_usd)} for requests, beside the spend: {asked}"),
+        ("", f"{dollars(cost.usd_per_month)} a month for {size(cost.bytes_stored)} of images"),
+        ("", f"{dollars(cost.egress_usd)} for each download of all to outside the store's region"),
+    ]
 
 
 def saved(report: Report) -> list[tuple[str, str]]:
@@ -77,7 +91,7 @@ def short(report: Report) -> list[tuple[str, str]]:
     """What `submit` ends with."""
     total = report.total
     if not report.usd:
-        return [("cost", "$0.00")]
+        return [("cost", "$0.00"), *storage(report)]
     spent = sorted(((usd, name) for name, usd in total.categories.items() if usd), reverse=True)
     shares = ", ".join(f"{name.replace('_', ' ')} {share(usd, total.usd)}" for usd, name in spent)
     rows = [

@@ -102,6 +102,7 @@ def document(report: Report) -> dict[str, Any]:
         "accrued_usd": _money(total.usd),
         "billable_usd": _money(total.billable_usd),
         "overhead_usd": _money(report.overhead_usd),
+        "storage": report.storage and _plain(report.storage),
         "usd_per_image": _money(report.usd_per_image),
         "gpu_usd_per_image": _money(total.gpu_usd_per_image),
         "images_per_usd": _money(report.images_per_usd),

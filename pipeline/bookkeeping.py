@@ -2,9 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,7 @@ class Bookkeeping:
         clock: for sessions that still run.
         prices: what the time of each node session costs, as it is known now.
         bills: what providers bill for the node sessions; as accrued when not given.
+        beside: what is paid beside them, such as for the store, as the nodes ledger keeps it.
     """
 
     def __init__(
@@ -58,10 +60,11 @@ class Bookkeeping:
         clock: Clock,
         prices: Callable[[], SessionPrices] = lambda: MappingProxyType({}),
         bills: Bills | None = None,
+        beside: Callable[[], Mapping[str, Any]] = lambda: MappingProxyType({}),
     ) -> None:
         self._job, self._plan, self._store, self._clock = job, plan, store, clock
         self._executor, self._background = executor, background
-        self._prices, self._bills = prices, bills
+        self._prices, self._bills, self._beside = prices, bills, beside
         self._made_with = checkpoint.made_with
         self._open = checkpoint.records
         self._spent = checkpoint.spent
@@ -152,7 +155,9 @@ class Bookkeeping:
         now_ns = self._clock.now_ns()
         sessions = list(accounts.sessions.values())
         billed = {} if self._bills is None else self._bills.of(sessions, now_ns=now_ns)
-        return write_nodes_ledger(self._store, self._job, sessions, self.spent(), now_ns=now_ns, billed=billed)
+        return write_nodes_ledger(
+            self._store, self._job, sessions, self.spent(), now_ns=now_ns, billed=billed, beside=self._beside()
+        )
 
     def write_failures(self, table: RequestTable, state: NDArray[np.uint8]) -> None:
         """Write `failures.jsonl`, when there are any; a job without failures has no such file."""

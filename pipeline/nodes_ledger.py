@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
@@ -29,6 +30,7 @@ def write_nodes_ledger(
     *,
     now_ns: int,
     billed: Mapping[str, int] = MappingProxyType({}),
+    beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> pa.Table:
     """Write the job's only bucket of node sessions; gives what was written.
 
@@ -41,13 +43,15 @@ def write_nodes_ledger(
         spent: what the images ledger says was spent in them.
         now_ns: the present instant.
         billed: nano-dollars that the provider bills, by session; one that is not there is billed as accrued.
+        beside: what is paid beside the sessions, as plain JSON values; kept in the file's metadata, so that the rows
+            stay node sessions alone.
     """
     rows = [
         _row(session, spent, billed.get(session.node.node_session), min(now_ns, session.heartbeat_ns))
         for session in sorted(sessions, key=lambda one: (one.started_ns, one.node.node_session))
     ]
     table = pa.Table.from_pylist(rows, schema=NODES)
-    store.put(ledger_nodes_key(job.date, job.id, "000000"), ledger_file("nodes", table))
+    store.put(ledger_nodes_key(job.date, job.id, "000000"), ledger_file("nodes", table, **beside))
     return table
 
 

@@ -137,6 +137,7 @@ def _drive_once(
         clock=clock,
         prices=accounts.prices,
         bills=bills,
+        beside=meter.facts,
     )
 
     def publish(status: Callable[[], Status], due: bool) -> None:  # noqa: FBT001 - called by the driver alone
@@ -185,12 +186,12 @@ def _drive_once(
         drive.save()
         books.write_open(progress.missing_of_bucket)
         books.write_repriced()
-        bills.look_around(accounts.sessions.values(), now_ns=clock.now_ns())
-        books.write_nodes(accounts)
-        accounts.write(store, clock.now_ns())
         if not progress.missing:
             books.write_failures(table, checkpoint.state)
         meter.bytes_stored = books.write_index()
+        bills.look_around(accounts.sessions.values(), now_ns=clock.now_ns())
+        books.write_nodes(accounts)  # it says what all these calls cost, so it comes after them
+        accounts.write(store, clock.now_ns())
         status = replace(drive.status(state, phase="finished" if state.terminal else "paused"), storage=meter.cost())
         store.put(status_key(job.id, fence), status_to_json(status))
         lease.confirm()  # else another driver has begun meanwhile, and what it says of the job holds

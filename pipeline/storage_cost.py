@@ -1,7 +1,7 @@
 """What the store itself costs: requests, what lies there, what leaves it; lines of their own beside the nodes'."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -69,6 +69,17 @@ class StorageCost:
     def calls(self) -> StoreCalls:
         """The counts alone."""
         return StoreCalls(puts=self.puts, gets=self.gets, lists=self.lists)
+
+    def __add__(self, other: "StorageCost") -> "StorageCost":
+        calls, sources = self.calls + other.calls, (self.source, other.source)
+        return StorageCost(
+            **asdict(calls),
+            bytes_stored=self.bytes_stored + other.bytes_stored,
+            requests_usd=self.requests_usd + other.requests_usd,
+            usd_per_month=self.usd_per_month + other.usd_per_month,
+            egress_usd=self.egress_usd + other.egress_usd,
+            source="; ".join(dict.fromkeys(source for source in sources if source)),
+        )
 
 
 def storage_cost(calls: StoreCalls, bytes_stored: int, rates: StorageRates | None) -> StorageCost:
@@ -152,8 +163,17 @@ class StoreMeter:
 
     def cost(self) -> StorageCost:
         """As it stands now."""
-        calls = self._workers.total + (calls_of(self._store) - self._before)
-        return storage_cost(calls, self.bytes_stored, self._rates)
+        return storage_cost(self._calls, self.bytes_stored, self._rates)
+
+    def facts(self) -> dict[str, Any]:
+        """What the ledger keeps of it: counts and rates; what is stored, its rows of images say."""
+        rates = None if self._rates is None else {name: str(value) for name, value in asdict(self._rates).items()}
+        return {"storage": asdict(self._calls) | {"rates": rates}}
+
+    @property
+    def _calls(self) -> StoreCalls:
+        """Of all drivers and workers."""
+        return self._workers.total + (calls_of(self._store) - self._before)
 
 
 def facts_of(calls: StoreCalls) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 from jobs.report import MadeReport
-from jobs.report_lines import count, known, lost_usd, share, title
+from jobs.report_lines import count, known, lost_usd, share, storage, title
 from jobs.report_page.charts import COLOURS, MOST_SESSIONS, charts, type_colours
 from jobs.report_page.gallery import Shown, gallery
 from jobs.report_page.scripts import as_data, library, policy, shipped
@@ -130,6 +130,8 @@ def _figures(report: Report) -> list[dict[str, str]]:
         instead = f"{dollars(against.usd)} instead of {dollars(against.on_demand_usd)} on demand"
         value = dollars(max(against.saved_usd, Decimal(0)))
         figures.append(("saved", value, f"{part} {'less' if against.saved_usd >= 0 else 'more'}: {instead}"))
+    if report.storage is not None and (rows := storage(report)):
+        figures.append(("storage", dollars(report.storage.requests_usd), "; ".join(value for _, value in rows)))
     return [{"label": label, "value": value, "more": printable(more)} for label, value, more in figures]
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from pipeline.storage_cost import StorageCost
+
 _NS_PER_HOUR = Decimal(3_600_000_000_000)
 
 ListPrice = Callable[[str, str, str], Decimal | None]
@@ -165,6 +167,8 @@ class Report:
     """All node sessions and images."""
     overhead_usd: Decimal
     """Spend that no node session holds; not part of `total.usd`."""
+    storage: StorageCost | None
+    """What the store itself costs, beside `usd`; None where the ledger does not tell."""
     by_node_type: tuple[Group, ...]
     """Node type and market, dearest first."""
     by: str

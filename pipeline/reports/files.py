@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +36,8 @@ class LedgerFile:
     path: str
     uniform: bool = True
     """Whether it has exactly the columns of this version."""
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What its metadata tells beside the version; of others, so to be checked before it is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +108,11 @@ def _checked(kind: Kind, job: str, key: str, path: Path) -> LedgerFile | str:
     version = facts.get("schema") if isinstance(facts, dict) else None
     if version != LEDGER_SCHEMA:
         return f"{key}: ledger schema {version!r}, this version reads {LEDGER_SCHEMA}"
-    for field in SCHEMAS[kind]:
-        place = schema.get_field_index(field.name)
-        if place < 0 and field.name not in LATER_COLUMNS:
-            return f"{key}: column {field.name} is missing"
-        if place >= 0 and schema.field(place).type != field.type:
-            return f"{key}: column {field.name} is {schema.field(place).type}, not {field.type}"
+    for column in SCHEMAS[kind]:
+        place = schema.get_field_index(column.name)
+        if place < 0 and column.name not in LATER_COLUMNS:
+            return f"{key}: column {column.name} is missing"
+        if place >= 0 and schema.field(place).type != column.type:
+            return f"{key}: column {column.name} is {schema.field(place).type}, not {column.type}"
     uniform = schema.names == SCHEMAS[kind].names
-    return LedgerFile(kind=kind, job=job, key=key, path=str(path), uniform=uniform)
+    return LedgerFile(kind=kind, job=job, key=key, path=str(path), uniform=uniform, facts=facts)

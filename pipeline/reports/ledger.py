@@ -48,6 +48,12 @@ class Ledger:
         """Ids of the jobs asked for, or else of all that any file read belongs to; sorted."""
         return tuple(sorted(set(self._asked) or {file.job for file in self._files}))
 
+    def told(self, name: str) -> Iterator[tuple[str, Any]]:
+        """Job, and what its nodes ledger's metadata says under a name; jobs of which it says nothing are left out."""
+        for file in self._files:
+            if file.kind == "nodes" and name in file.facts:
+                yield file.job, file.facts[name]
+
     def query(self, sql: str, **values: Any) -> pa.Table:
         """The answer to one question; `$name` in the SQL stands for a value. Raises: duckdb.Error."""
         return self._connection.sql(sql, params=values or None).to_arrow_table()

@@ -11,6 +11,7 @@ from pipeline.reports.by import NODE_KEYS, By, parse_by
 from pipeline.reports.figures import Failure, Group, ListPrice, Report, Saved
 from pipeline.reports.ledger import Ledger
 from pipeline.reports.notes import notes_on, untagged
+from pipeline.reports.storage import storage_of
 from pipeline.reports.summing import gather, groups, total
 from pipeline.reports.timeline import last_heartbeat, sessions, slots
 
@@ -65,6 +66,7 @@ def make_report(
         since=since,
         total=everything,
         overhead_usd=overhead,
+        storage=storage_of(ledger),
         by_node_type=tuple(by_type),
         by=by,
         groups=tuple(group for group in chosen if group.name or group.nodes or group.rendered or group.failed),

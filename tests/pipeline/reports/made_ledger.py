@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
 
 from pipeline.books import Category, NodeSession
 from pipeline.buckets import nanoseconds, seal
@@ -62,7 +64,13 @@ class Life:
 
 
 def make_ledger(
-    store: Store, lives: Sequence[Life], *, name: str = "demo", submitted_at: datetime = NOW, reused: int = 0
+    store: Store,
+    lives: Sequence[Life],
+    *,
+    name: str = "demo",
+    submitted_at: datetime = NOW,
+    reused: int = 0,
+    beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> Job:
     """Write one job's ledger, and its `job.json`; images that earlier jobs made belong to no node."""
     job, _ = make_job(store, (f"{name} row",), name=name, submitted_at=submitted_at)
@@ -84,7 +92,7 @@ def make_ledger(
             written.append(spent_in(seal(store, job, bucket, stored, done=True)))
     total = add_up(written)
     end_ns = max((line.since_ns for session in sessions for line in session.gpus), default=at_ns)
-    write_nodes_ledger(store, job, sessions, total, now_ns=end_ns)
+    write_nodes_ledger(store, job, sessions, total, now_ns=end_ns, beside=beside)
     return job
 
 
