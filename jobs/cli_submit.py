@@ -43,6 +43,11 @@ DetachOption = Annotated[
     bool, typer.Option("--detach", help="Let the cluster at --address http://HOST:8265 drive the job, and return.")
 ]
 
+ShowOption = Annotated[
+    int,
+    typer.Option(min=0, max=10_000, help="Print the first N requests, templates and sweep written out.", metavar="N"),
+]
+
 
 def submit(
     location: LocationArgument,
@@ -108,11 +113,12 @@ def validate(
     workers: WorkersOption = None,
     batch_size: BatchOption = None,
     precision: PrecisionOption = None,
+    show: ShowOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check a job; write nothing.
 
-    Tells every problem of the job file and of the manifest with its line.
+    Tells every problem of the job file and of the manifest with its line, and how many images it would make.
     """
     from jobs.submit import validate as check
     from jobs.summary import validated_text
@@ -128,7 +134,8 @@ def validate(
             workers=workers,
             batch_size=batch_size,
             precision=precision,
-        )
+        ),
+        show=show,
     )
     warn(found.warnings)
     answer(found, lambda: validated_text(found), as_json=as_json)

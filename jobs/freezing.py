@@ -13,17 +13,22 @@ from urllib.parse import urlsplit
 from jobs.jobfile import JobFile
 from jobs.performance import with_performance
 from jobs.profiles import profile_names
+from jobs.wildcard_files import wildcard_reader
 from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of
 from pipeline.errors import ModelError
 from pipeline.events import Output
 from pipeline.job import Job, NodeOffer, Settings, TaskSizes
+from pipeline.manifest.expansion import Expansion, Templates
 from pipeline.manifest.formats import read_rows
 from pipeline.manifest.problems import Problems
 from pipeline.manifest.resolve import Resolver, defaults_of
 from pipeline.manifest.spool import spool
+from pipeline.manifest.sweep import Sweep
 from pipeline.model import Model
 from pipeline.request import Lora, Variant
 from pipeline.request_table import RequestTable
+from pipeline.templates.binding import Binder
+from pipeline.templates.wildcards import WildcardFiles
 
 DEFAULT_BATCH = 4
 """Task sizes are multiples of this where neither the model nor the user says what a batch is."""
@@ -42,6 +47,8 @@ class Frozen:
     """Local requests files; they live as long as the context that made them."""
     rows: int
     """Manifest rows."""
+    requests: int
+    """What they became by templates and sweep: as many, where there is neither."""
     distinct: int
     """Images to be."""
     warnings: tuple[str, ...]
@@ -114,10 +121,11 @@ def freeze(
     own = models[job_file.model]
     if problem := precision_problem(own.precision, settings.nodes):
         raise ModelError(f"model {own.name}: {problem}")
+    defaults = defaults_of(job_file.defaults.given())
     resolver = Resolver(
         models=models,
         model=job_file.model,
-        defaults=defaults_of(job_file.defaults.given()),
+        defaults=defaults,
         problem=partial(_problem, job_file.output_settings()),
         lora=_lora,
         images_per_prompt=job_file.images_per_prompt,
@@ -128,7 +136,8 @@ def freeze(
     ):
         problems = Problems(shown)
         name = "-" if job_file.manifest == "-" else job_file.manifest
-        rows = read_rows(stream, name, problems)
+        expansion = _expansion(job_file, seed=defaults.seed)
+        rows = expansion.rows(read_rows(stream, name, problems), problems)
         spooled = spool(rows, resolver, Path(folder), problems, count_tokens=_count_tokens)
         used = {name: models[name] for name in dict.fromkeys(spooled.variant_models)}
         job = Job(
@@ -148,10 +157,23 @@ def freeze(
             job=job,
             settings=settings,
             files=spooled.files,
-            rows=spooled.rows,
+            rows=expansion.rows_read,
+            requests=spooled.rows,
             distinct=spooled.distinct_images,
             warnings=(*models.notes, *spooled.warnings),
         )
+
+
+def _expansion(job_file: JobFile, *, seed: int) -> Expansion:
+    """What the job file makes of each row."""
+    entry = job_file.templates
+    binder = Binder(WildcardFiles(wildcard_reader(job_file)))
+    return Expansion(
+        templates=None if entry is None else Templates(binder=binder, draws=entry.draws, limit=entry.limit),
+        sweep=job_file.sweep.sweep() if job_file.sweep else Sweep(),
+        seed=seed,
+        images_per_prompt=job_file.images_per_prompt,
+    )
 
 
 def _sizes(job_file: JobFile, model: Model) -> TaskSizes:

@@ -3,8 +3,9 @@
 import re
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from jobs.jobfile_expansion import SweepEntry, TemplatesEntry
 from jobs.jobfile_values import (
     Compile,
     Count,
@@ -35,16 +36,11 @@ from jobs.jobfile_values import (
     Watts,
     shown,
 )
+from jobs.written import Written
 from pipeline.events import Output
 
 NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 MAX_NAME = 60
-
-
-class Written(BaseModel):
-    """A part of a job file: what is not known is refused, and nothing changes once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LoraEntry(Written):
@@ -146,7 +142,11 @@ class JobFile(Written):
     performance: PerformanceEntry = PerformanceEntry()
     defaults: Defaults = Defaults()
     images_per_prompt: Count = 1
-    sweep: dict[str, Any] | None = Field(default=None, exclude=True)
+    templates: TemplatesEntry | None = None
+    """None: braces are just text."""
+    wildcards: FilledText | None = None
+    """Folder of `__name__`, local or `s3://...`; None: `wildcards` beside the manifest."""
+    sweep: SweepEntry | None = None
     nodes: tuple[NodeEntry, ...] = ()
     """Empty: this machine, or whatever the cluster at `--address` has."""
     prices: FilledText = "auto"
@@ -171,12 +171,11 @@ class JobFile(Written):
             )
         return name
 
-    @field_validator("sweep", mode="before")
+    @field_validator("templates", mode="before")
     @classmethod
-    def _no_sweep_yet(cls, value: Any) -> None:
-        """Refuse what this version cannot do, rather than pass over it."""
-        if value is not None:
-            raise ValueError("templates and sweeps come in a later version; write the rows into the manifest")
+    def _false_is_none(cls, value: Any) -> Any:
+        """`templates: false` is the default."""
+        return None if value is False else value
 
     @model_validator(mode="after")
     def _power_is_of_own_machines(self) -> Self:

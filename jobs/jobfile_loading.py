@@ -133,7 +133,7 @@ def _put(values: dict[str, Any], way: Place, value: Any) -> None:
 def _with_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """The values with local paths made absolute, as seen from `base`."""
     made = dict(values)
-    for key in ("manifest", "store"):
+    for key in ("manifest", "store", "wildcards"):
         if isinstance(made.get(key), str) and made[key].strip():
             made[key] = _location(made[key], base)
     prices = made.get("prices")
@@ -208,7 +208,7 @@ def _keys_at(way: Place) -> list[str]:
     for step in way:
         if isinstance(step, str):
             model = _inner_model(model, step)
-    return [name for name in model.model_fields if name != "sweep"]
+    return list(model.model_fields)
 
 
 def _inner_model(model: type[BaseModel], key: str) -> type[BaseModel]:

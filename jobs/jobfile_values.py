@@ -1,6 +1,7 @@
 """The kinds of values that a job file holds; each refuses with a sentence that says what is right."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -8,6 +9,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from infra.providers.table import PROVIDERS
+from pipeline.manifest.problems import FieldError
+from pipeline.manifest.row import FIELDS
+from pipeline.manifest.sweep import MAX_POINTS
 from pipeline.performance import CHOICES, PROFILES
 from pipeline.request import MAX_SEED
 
@@ -124,6 +128,44 @@ def _word(*known: str) -> Callable[[Any], str]:
     return lambda value: choose({True: "on", False: "off"}[value] if isinstance(value, bool) else value)
 
 
+def _axis(name: str) -> Callable[[Any], tuple[object, ...]]:
+    """Values of one axis of a sweep: a list, one value, or whole numbers as `0..3`, the last one included."""
+
+    def check(value: Any) -> tuple[object, ...]:
+        values = [one for item in (value if isinstance(value, list) else [value]) for one in _spread(name, item)]
+        if not values:
+            raise ValueError("must hold at least one value")
+        try:
+            return tuple(FIELDS[name](_plain(one)) for one in values)
+        except FieldError as error:
+            raise ValueError(str(error)) from None
+
+    return check
+
+
+def _spread(name: str, item: Any) -> Iterable[Any]:
+    """The item, or the whole numbers of a range."""
+    found = _RANGE.fullmatch(item) if isinstance(item, str) and name in _WHOLE_FIELDS else None
+    if found is None:
+        return (item,)
+    first, last = int(found[1]), int(found[2])
+    if not first <= last < first + MAX_POINTS:
+        raise ValueError(f"{shown(item)} must run upwards, over at most {MAX_POINTS:,} values")
+    return range(first, last + 1)
+
+
+def _plain(value: Any) -> Any:
+    """A value as rows have it: whole numbers as int, others as float, also deep inside."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return {key: _plain(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+_RANGE = re.compile(r"\s*([0-9]{1,12})\s*\.\.\s*([0-9]{1,12})\s*")
+_WHOLE_FIELDS = frozenset({"seed", "width", "height", "steps"})
+
 _money_json = PlainSerializer(str, return_type=str, when_used="json")
 
 Count = Annotated[int, BeforeValidator(_whole(1, 100_000))]
@@ -153,3 +195,15 @@ Share = Annotated[float, BeforeValidator(_number(0, 1))]
 Compile = Annotated[str, BeforeValidator(_word(*CHOICES["compile"]))]
 Switch = Annotated[str, BeforeValidator(_word(*CHOICES["channels_last"]))]
 Memory = Annotated[str, BeforeValidator(_choice(*CHOICES["memory"]))]
+Limit = Annotated[int, BeforeValidator(_whole(1, 10_000_000))]
+TemplateMode = Annotated[str, BeforeValidator(_choice("exhaustive", "random"))]
+SweepMode = Annotated[str, BeforeValidator(_choice("product", "zip"))]
+SeedAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("seed"))]
+WidthAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("width"))]
+HeightAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("height"))]
+StepsAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("steps"))]
+GuidanceAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("guidance_scale"))]
+NegativeAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("negative_prompt"))]
+SchedulerAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("scheduler"))]
+ModelAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("model"))]
+LorasAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("loras"))]

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from infra.providers.price_table import PriceTable, TableRow
-from jobs.jobfile import Written
 from jobs.jobfile_values import FilledText, Market, Text, Usd, UsdLimit, Watts, shown
 from jobs.profiles import node_types
+from jobs.written import Written
 from jobs.yaml_document import read_document
 from pipeline.billing import BillingRule
 from pipeline.errors import JobFileError

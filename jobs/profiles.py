@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from jobs.jobfile import Defaults, Written
+from jobs.jobfile import Defaults
 from jobs.jobfile_values import Count, FilledText, Precision, Side, Usd
+from jobs.written import Written
 from jobs.yaml_document import read_document
 from pipeline.errors import JobFileError
 

@@ -13,6 +13,7 @@ from jobs.computing import IN_PROCESS, size_of
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
 from jobs.freezing import Frozen, freeze
 from jobs.jobfile import JobFile
+from jobs.shown_requests import ShownRequest, first_requests
 from jobs.spending import spent_on
 from jobs.wiring import open_store
 from pipeline.control import Order, ask, latest_settings, put_settings
@@ -60,17 +61,20 @@ class ValidationResult:
 
     job: str
     rows: int
+    """Of the manifest."""
     images: int
-    """Rows times images of each."""
+    """Rows times what templates, sweep and `images_per_prompt` make of each."""
     distinct: int
     """Images to be rendered."""
     tasks: int
     models: tuple[str, ...]
     warnings: tuple[str, ...]
+    requests: tuple[ShownRequest, ...]
+    """The first images, where they were asked for."""
 
 
-def validate(job_file: JobFile, *, stdin: BinaryIO | None = None) -> ValidationResult:
-    """Check a job and write nothing. Raises: UserError: with every problem."""
+def validate(job_file: JobFile, *, stdin: BinaryIO | None = None, show: int = 0) -> ValidationResult:
+    """Check a job and write nothing; give its first `show` requests. Raises: UserError: with every problem."""
     with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer) as frozen:
         return ValidationResult(
             job=frozen.job.id,
@@ -80,6 +84,7 @@ def validate(job_file: JobFile, *, stdin: BinaryIO | None = None) -> ValidationR
             tasks=len(Plan(frozen.table(), frozen.job.sizes)),
             models=tuple(model.name for model in frozen.job.models),
             warnings=frozen.warnings,
+            requests=first_requests(frozen, show),
         )
 
 

@@ -166,6 +166,8 @@ def changed_text(changed: "Changed") -> str:
 
 def validated_text(found: "ValidationResult") -> str:
     """What `validate` prints when nothing is wrong."""
+    from jobs.shown_requests import requests_text
+
     again = found.images - found.distinct
     repeats = f", {again:,} of them the same as others (rendered once)" if again else ""
     rows = [
@@ -173,7 +175,8 @@ def validated_text(found: "ValidationResult") -> str:
         ("images", f"{found.images:,}{repeats}"),
         ("tasks", f"{found.tasks:,}"),
     ]
-    return "\n".join([f"{found.job}: nothing to mend", table(rows)])
+    text = "\n".join([f"{found.job}: nothing to mend", table(rows)])
+    return f"{text}\n{requests_text(found.requests)}" if found.requests else text
 
 
 def verified_text(result: "Verified", store: str, *, voided: Sequence[str]) -> str:
