@@ -124,7 +124,7 @@ def _reclaims(
     )
 
 
-def _job(location: str, *, model: str, settings: list[str] | None, batch_size: int | None) -> "JobFile":
+def _job(location: str, *, model: str, settings: list[str] | None, batch_size: str | None) -> "JobFile":
     """The job, as it is rehearsed."""
     from jobs.jobfile_loading import Options, load
     from jobs.rehearse import for_rehearsal

@@ -34,7 +34,9 @@ ImagesOption = Annotated[
     typer.Option("--images-per-prompt", help="Images of each prompt, with seeds seed, seed+1, ...", metavar="N"),
 ]
 WorkersOption = Annotated[int | None, typer.Option(help="At most so many workers.", metavar="N")]
-BatchOption = Annotated[int | None, typer.Option(help="Images that go through the GPU together.", metavar="N")]
+BatchOption = Annotated[
+    str | None, typer.Option(help="Images that go through the GPU together; auto: what is fastest.", metavar="N")
+]
 PrecisionOption = Annotated[str | None, typer.Option(help="fp32, fp16 or bf16.", metavar="P")]
 AddressOption = Annotated[
     str | None, typer.Option(help="An existing Ray cluster; else this machine.", metavar="HOST:PORT")
@@ -150,7 +152,7 @@ def load_job(
     settings: list[str] | None,
     images_per_prompt: int | None,
     workers: int | None,
-    batch_size: int | None,
+    batch_size: str | None,
     precision: str | None,
 ) -> "JobFile":
     """The job file that the arguments describe."""

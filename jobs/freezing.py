@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,9 @@ from pipeline.templates.wildcards import WildcardFiles
 
 DEFAULT_BATCH = 4
 """Task sizes are multiples of this where neither the model nor the user says what a batch is."""
+
+TUNED_BATCH = 16
+"""The same where workers measure which batch is best: a shorter task would be padded to a whole batch."""
 
 LARGEST_TASK = 64
 """Images of one task: some minutes of work on most GPUs."""
@@ -81,9 +84,11 @@ class Models(Mapping[str, Model]):
             model = resolve_model(
                 name,
                 precision=self._job_file.precision,
-                batch_size=self._job_file.batch_size,
+                batch_size=self._job_file.fixed_batch,
                 options=self._job_file.model_options if own else None,
             )
+            if self._job_file.tuned:
+                model = replace(model, batch_size=None)
             self._resolved[name], notes = with_performance(model, self._job_file.performance, self._offers)
             self.notes.extend(notes)
         return self._resolved[name]
@@ -147,7 +152,7 @@ def freeze(
             variants=spooled.variants,
             variant_models=spooled.variant_models,
             output=job_file.output_settings(),
-            sizes=_sizes(job_file, own),
+            sizes=_sizes(job_file, own, settings.nodes),
             images=spooled.images,
             request_files=len(spooled.files),
             submitted_at=now or datetime.now(UTC),
@@ -176,10 +181,11 @@ def _expansion(job_file: JobFile, *, seed: int) -> Expansion:
     )
 
 
-def _sizes(job_file: JobFile, model: Model) -> TaskSizes:
-    """Tasks of whole batches."""
-    batch = job_file.batch_size or model.batch_size or DEFAULT_BATCH
-    return TaskSizes(batch=batch, largest=max(batch, LARGEST_TASK // batch * batch))
+def _sizes(job_file: JobFile, model: Model, offers: Sequence[NodeOffer]) -> TaskSizes:
+    """Tasks of whole batches; where a worker is to find out what a batch is, none too short for a large one."""
+    found = job_file.tuned or any(offer.gpu != "cpu" for offer in offers)
+    batch = job_file.fixed_batch or model.batch_size or (TUNED_BATCH if found else DEFAULT_BATCH)
+    return TaskSizes(batch=batch, largest=max(batch, LARGEST_TASK // batch * batch), tuned=job_file.tuned)
 
 
 def _problem(output: Output, model: Model, variant: Variant) -> str | None:

@@ -7,6 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from jobs.jobfile_expansion import SweepEntry, TemplatesEntry
 from jobs.jobfile_values import (
+    AUTO,
+    BatchSize,
     Compile,
     Count,
     FilledText,
@@ -135,8 +137,9 @@ class JobFile(Written):
     """For the renderer: `revision`, `variant`, `pipeline`, `config`, `allow_pickle`, `allow_remote_code`, ..."""
     precision: Precision | None = None
     """None: the profile's, or the renderer's own choice."""
-    batch_size: Count | None = None
-    """Device batch; None lets the worker choose."""
+    batch_size: BatchSize | None = None
+    """Device batch; `auto`: the one with which the device makes most images a second, found by measuring. None: the
+    profile's; where it has none, `auto` on GPUs and the renderer's own on CPUs."""
     workers: Count | None = None
     """At most this many workers; None: all that the nodes hold."""
     performance: PerformanceEntry = PerformanceEntry()
@@ -194,6 +197,16 @@ class JobFile(Written):
         if last > 2**32 - 1:
             raise ValueError(f"defaults.seed and images_per_prompt give seeds up to {last}; the largest is {2**32 - 1}")
         return self
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The batch size that is to be, whatever is fastest."""
+        return self.batch_size if isinstance(self.batch_size, int) else None
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the best batch size is to be found, also on CPUs and in place of the profile's."""
+        return self.batch_size == AUTO
 
     def output_settings(self) -> Output:
         """The output as the domain has it."""

@@ -30,7 +30,7 @@ class Options:
     name: str | None = None
     images_per_prompt: int | None = None
     workers: int | None = None
-    batch_size: int | None = None
+    batch_size: str | int | None = None
     precision: str | None = None
     assignments: tuple[str, ...] = ()
     """Of `--set`: `width=768`, `output.format=webp`, `budget.usd=25`."""
@@ -97,6 +97,8 @@ def _option_values(options: Options) -> list[tuple[Place, Any]]:
     here = Path.cwd()
     plain_ones = ((one.name, getattr(options, one.name)) for one in fields(options) if one.name != "assignments")
     given: list[tuple[Place, Any]] = [((name,), value) for name, value in plain_ones if value is not None]
+    if isinstance(options.batch_size, str):
+        given.append((("batch_size",), plain(options.batch_size)))
     given = [(way, _with_paths({str(way[0]): value}, here)[str(way[0])]) for way, value in given]
     return given + [_assignment(text) for text in options.assignments]
 

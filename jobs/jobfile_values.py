@@ -15,6 +15,9 @@ from pipeline.manifest.sweep import MAX_POINTS
 from pipeline.performance import CHOICES, PROFILES
 from pipeline.request import MAX_SEED
 
+AUTO = "auto"
+"""The batch size that a worker is to find."""
+
 MOST_USD = Decimal(1_000_000_000)
 """What the ledger's decimal128(18, 9) holds."""
 
@@ -52,6 +55,14 @@ def _number(low: int, high: int) -> Callable[[Any], float]:
         return float(value)
 
     return check
+
+
+def _batch_size(value: Any) -> int | str:
+    """Images that go through the device together, or `auto`."""
+    try:
+        return AUTO if value == AUTO else _whole(1, 100_000)(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace("must be ", "must be auto or ")) from None
 
 
 def _usd(value: Any) -> Decimal:
@@ -169,6 +180,7 @@ _WHOLE_FIELDS = frozenset({"seed", "width", "height", "steps"})
 _money_json = PlainSerializer(str, return_type=str, when_used="json")
 
 Count = Annotated[int, BeforeValidator(_whole(1, 100_000))]
+BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
 Steps = Annotated[int, BeforeValidator(_whole(1, 1000))]
 Side = Annotated[int, BeforeValidator(_whole(8, 16_384))]
 Quality = Annotated[int, BeforeValidator(_whole(1, 100))]

@@ -17,6 +17,7 @@ from pipeline.events import Assignment, AttemptEnded, DidNotFit, Suspect
 from pipeline.finishing import Batch, Finishing
 from pipeline.ports import Interruptible, Renderer
 from pipeline.record import Cause
+from pipeline.sizing import Sizing
 from pipeline.workplace import Workplace, shape_of
 
 _SLOT_SECONDS = 0.2
@@ -40,12 +41,14 @@ class Attempt:
     def __init__(self, assignment: Assignment, renderer: Renderer, workplace: Workplace) -> None:
         self._assignment, self._renderer, self._workplace = assignment, renderer, workplace
         self._variant = assignment.requests[0].variant
+        self._sizing = Sizing(assignment, renderer, workplace)
         self._lock = threading.Lock()
         self._open = 1  # the device loop itself counts as one, so that the end is told once
         self._in_loop, self._told = True, False
         self._sequence = 0
         self._current: tuple[Batch, int] | None = None
         self._suspects: list[Suspect] = []
+        self._bisected = False
         self._end = _End()
         self._finishing = Finishing(
             assignment, renderer, workplace, failed=self._failed, refused=self._refused, over=self._close_one
@@ -60,6 +63,8 @@ class Attempt:
                 self._denoise(batch)
             except Exception as error:  # noqa: BLE001 - whatever a pipeline raises ends the attempt, not the worker
                 waiting = self._after(error, batch, waiting)
+            else:
+                waiting = self._tuned(waiting)
         self._leave_loop()
 
     def notice(self, deadline_ns: int) -> None:
@@ -85,10 +90,15 @@ class Attempt:
     def _cut(self, places: Iterable[int]) -> deque[Batch]:
         """Places as batches of the size that is to be tried now."""
         some = tuple(places)
-        size = self._assignment.batch_size or self._renderer.batch_size(self._variant)
-        for most in (self._assignment.most_at_once, self._workplace.most_at_once.get(shape_of(self._variant))):
-            size = min(size, most or size)
+        size = self._sizing.size(len(some))
         return deque(Batch(places=some[i : i + size], size=size) for i in range(0, len(some), size))
+
+    def _tuned(self, waiting: deque[Batch]) -> deque[Batch]:
+        """What waits, cut anew if another size is to be tried or was found best."""
+        places = tuple(place for batch in waiting for place in batch.places)
+        if self._bisected or not places or waiting[0].size == self._sizing.size(len(places)):
+            return waiting
+        return self._cut(places)
 
     def _denoise(self, batch: Batch) -> None:
         """Take the device, denoise, and send the latents on their way."""
@@ -117,6 +127,8 @@ class Attempt:
                 self._current = None
         denoise_ns = workplace.clock.now_ns() - started_ns
         workplace.pace.rendered(self._variant, batch.size, denoise_ns / 1e9)
+        if len(batch.places) == batch.size:
+            self._sizing.measured(batch.size, denoise_ns / 1e9)
         with self._lock:
             self._open += 1
         self._finishing.begin(batch, sequence, latents, denoise_ns)
@@ -140,7 +152,7 @@ class Attempt:
         if len(batch.places) == 1:
             self._suspects.append(Suspect(place=batch.places[0], cause=cause, message=message))
             return waiting
-        middle = len(batch.places) // 2
+        middle, self._bisected = len(batch.places) // 2, True
         waiting.extendleft(
             Batch(places=places, size=batch.size) for places in (batch.places[middle:], batch.places[:middle])
         )

@@ -5,6 +5,7 @@ import logging
 from pipeline.events import (
     AttemptEnded,
     BatchCommitted,
+    BatchTuned,
     DidNotFit,
     ModelRefused,
     NoticeCancelled,
@@ -24,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 def log_event(event: WorkerEvent) -> None:
     """Log what is neither routine nor told elsewhere; heartbeats and good batches are silent."""
     match event:
-        case DidNotFit() | AttemptEnded() | BatchCommitted():
+        case DidNotFit() | BatchTuned() | AttemptEnded() | BatchCommitted():
             _log_work(event)
         case WorkerStarting() | WorkerReady() | NoticeCancelled():
             _log_good_news(event)
@@ -54,13 +55,16 @@ def _log_good_news(event: WorkerStarting | WorkerReady | NoticeCancelled) -> Non
             _LOG.info("the node stays after all", extra=extra)
 
 
-def _log_work(event: DidNotFit | AttemptEnded | BatchCommitted) -> None:
+def _log_work(event: DidNotFit | BatchTuned | AttemptEnded | BatchCommitted) -> None:
     """What went wrong with work, and where."""
     extra = {"worker": event.worker}
     match event:
         case DidNotFit():
             shape = f"{event.width}x{event.height}"
             _LOG.info("%s images of %s did not fit into the device's memory", event.size, shape, extra=extra)
+        case BatchTuned():
+            rates = ", ".join(f"{size}: {size / max(taken, 1e-9):.3g}/s" for size, taken in event.seconds.items())
+            _LOG.info("batches of %d from now on; images a second by size: %s", event.size, rates, extra=extra)
         case AttemptEnded() if event.cause != Cause.SUCCEEDED:
             extra |= {"task": event.task}
             _LOG.warning("attempt %s ended: %s: %s", event.attempt, event.cause, event.message, extra=extra)

@@ -43,6 +43,8 @@ class Assignment:
     """Device batch; None lets the renderer choose."""
     most_at_once: int | None = None
     """A larger device batch did not fit on such a GPU before; None: nothing is known."""
+    tune_to: int = 0
+    """The largest device batch to try, where this worker is to find the best one; 0: it is to try none."""
     outage_seconds: float = 900.0
     """How long finished pictures wait in memory for a store that does not answer."""
 
@@ -169,6 +171,19 @@ class DidNotFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTuned:
+    """A worker has found the batch size with which its device makes most images a second."""
+
+    worker: str
+    at_ns: int
+    attempt: str
+    """The one in which it came to an end; its requests are of the model and shape in question."""
+    size: int
+    seconds: dict[int, float]
+    """Size -> seconds that a full batch had the device for, as measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
     """An image that failed although it was alone on a device that works; the driver decides what that means."""
 
@@ -238,6 +253,7 @@ WorkerEvent = (
     | NoticeCancelled
     | DeviceTaken
     | DidNotFit
+    | BatchTuned
     | BatchCommitted
     | AttemptEnded
     | StoreSilent

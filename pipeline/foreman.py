@@ -10,6 +10,7 @@ from pipeline.event_log import log_event
 from pipeline.events import (
     AttemptEnded,
     BatchCommitted,
+    BatchTuned,
     DeviceTaken,
     DidNotFit,
     Heartbeat,
@@ -29,7 +30,7 @@ from pipeline.model_watch import ModelWatch
 from pipeline.ports import Compute
 from pipeline.record import Cause
 from pipeline.standing import Standing
-from pipeline.workload import Workload
+from pipeline.workload import WorkEvent, Workload
 
 
 class Foreman:
@@ -87,7 +88,7 @@ class Foreman:
         self._accounts.hear(event)
         self.crew.heard(event.worker)
         match event:
-            case DeviceTaken() | DidNotFit() | BatchCommitted() | AttemptEnded():
+            case DeviceTaken() | DidNotFit() | BatchTuned() | BatchCommitted() | AttemptEnded():
                 self._work_told(event)
             case WorkerLost() | WorkerRefused():
                 self._gone(event)
@@ -132,7 +133,7 @@ class Foreman:
 
     def save(self) -> None:
         """Let other drivers know what was learned. Raises: StoreUnavailableError."""
-        self.work.sizes.save()
+        self.work.save()
 
     def stop(self) -> None:
         """Let everybody finish the batches in flight, and hand out nothing more."""
@@ -157,7 +158,7 @@ class Foreman:
         if not self.crew.ready:
             self.phase = f"loading model {self._standing.job.models[0].name} on {event.node.node_type}"
 
-    def _work_told(self, event: DeviceTaken | DidNotFit | BatchCommitted | AttemptEnded) -> None:
+    def _work_told(self, event: WorkEvent) -> None:
         """A worker reports of its work."""
         self.work.hear(event)
         if isinstance(event, BatchCommitted):

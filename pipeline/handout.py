@@ -9,6 +9,7 @@ from pipeline.learned_sizes import LearnedSizes
 from pipeline.record import Record
 from pipeline.standing import Standing
 from pipeline.task_queue import Piece, TaskQueue
+from pipeline.tuned_sizes import TunedSizes
 from pipeline.workplace import shape_of
 
 
@@ -49,6 +50,7 @@ class Handout:
         standing: the job.
         crew: who there is.
         sizes: what is known of batches that do not fit.
+        tuned: what is known of the best batches, and who measures.
         outage_seconds: how long a store may be silent, as it is now.
     """
 
@@ -58,9 +60,11 @@ class Handout:
         standing: Standing,
         crew: Crew,
         sizes: LearnedSizes,
+        tuned: TunedSizes,
         outage_seconds: Callable[[], float],
     ) -> None:
         self._standing, self._crew, self._sizes = standing, crew, sizes
+        self._tuned = tuned
         self._outage_seconds = outage_seconds
         self.queue = TaskQueue(standing.progress.unfinished_tasks())
         self._workers: dict[str, dict[str, Given]] = {}
@@ -82,6 +86,7 @@ class Handout:
     def leave(self, worker: str) -> list[Given]:
         """A worker is gone; gives what it had, the oldest first."""
         self._on_device.discard(worker)
+        self._tuned.leave(worker)
         return list(self._workers.pop(worker, {}).values())
 
     def find(self, worker: str, attempt: str) -> Given | None:
@@ -141,16 +146,25 @@ class Handout:
         ids = tuple(row.image_id for row in rows)
         given = replace(piece, places=tuple(places))
         attempts[attempt] = Given(attempt, given, tuple(places), dict(zip(ids, places, strict=True)))
-        node = self._crew[worker].node
+        node, variant, model = self._crew[worker].node, rows[0].request.variant, job.model_of(task.variant)
+        best = most = None
+        tune_to = 0
+        if node is not None:
+            most = self._sizes.most(shape_of(variant), node)
+            best = self._tuned.best(model, variant, node)
+            left = self._standing.progress.missing
+            tune_to = self._tuned.to_measure(worker, model, variant, node, images=len(task.places), left=left)
         return Assignment(
             job=job.id,
             task=task.id,
             attempt=attempt,
-            model=job.model_of(task.variant),
+            model=model,
             requests=tuple(row.request for row in rows),
             image_ids=ids,
             tags=tuple(row.tags for row in rows),
             output=job.output,
-            most_at_once=self._sizes.most(shape_of(rows[0].request.variant), node) if node else None,
+            batch_size=best,
+            most_at_once=most,
+            tune_to=tune_to,
             outage_seconds=self._outage_seconds(),
         )

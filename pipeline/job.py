@@ -70,6 +70,8 @@ class TaskSizes:
     """A task has at most 1/tail_share of what is left of its group, so that no node straggles at the end."""
     tasks_per_bucket: int = 64
     """Tasks per ledger bucket."""
+    tuned: bool = False
+    """The best batch size is found by measuring, on CPUs too; without it on GPUs alone, where nobody names a size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ class LearnedSizes:
 
     def most(self, shape: Shape, node: Node) -> int | None:
         """The largest batch worth a try on this node; None when nothing speaks against any."""
-        known = [self._look((shape, place)) for place in (_gpu(node), _host(node))]
+        known = [self._look((shape, place)) for place in (gpu_of(node), _host(node))]
         return min((size for size in known if size is not None), default=None)
 
     def learn(self, shape: Shape, node: Node, size: int, *, host: bool = False) -> None:
@@ -39,7 +39,7 @@ class LearnedSizes:
             size: of the batch; half of it is tried from now on.
             host: it was the machine's memory and not the GPU's.
         """
-        key = (shape, _host(node) if host else _gpu(node))
+        key = (shape, _host(node) if host else gpu_of(node))
         half = max(1, size // 2)
         known = self._look(key)
         if known is None or half < known:
@@ -74,7 +74,7 @@ class LearnedSizes:
         return self._known[key]
 
 
-def _gpu(node: Node) -> str:
+def gpu_of(node: Node) -> str:
     """The GPU whose memory counts; for workers without one the machine's."""
     return f"cpu of {node.node_type}" if node.gpu in {"", "cpu"} else node.gpu
 

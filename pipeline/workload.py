@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.crew import Crew, Member
-from pipeline.events import AttemptEnded, BatchCommitted, DeviceTaken, DidNotFit
+from pipeline.events import AttemptEnded, BatchCommitted, BatchTuned, DeviceTaken, DidNotFit
 from pipeline.handout import Given, Handout
 from pipeline.intake import Intake
 from pipeline.job import Settings
@@ -13,9 +13,10 @@ from pipeline.record import Cause
 from pipeline.retries import Retries, Returned
 from pipeline.returns import Returns
 from pipeline.standing import Standing
+from pipeline.tuned_sizes import TunedSizes
 from pipeline.workplace import Shape, shape_of
 
-WorkEvent = DeviceTaken | DidNotFit | BatchCommitted | AttemptEnded
+WorkEvent = DeviceTaken | DidNotFit | BatchTuned | BatchCommitted | AttemptEnded
 
 
 class Workload:
@@ -38,8 +39,13 @@ class Workload:
     ) -> None:
         self._standing, self._settings, self._crew, self._store_failed = standing, settings, crew, store_failed
         self.sizes = LearnedSizes(standing.store)
+        self.tuned = TunedSizes(standing.store, standing.job.sizes)
         self.handout = Handout(
-            standing=standing, crew=crew, sizes=self.sizes, outage_seconds=lambda: settings().outage_seconds
+            standing=standing,
+            crew=crew,
+            sizes=self.sizes,
+            tuned=self.tuned,
+            outage_seconds=lambda: settings().outage_seconds,
         )
         self.retries = Retries(policy=standing.policy.retry, jitter=standing.jitter, node_types=self._node_types)
         self.intake = Intake(standing, self.retries)
@@ -66,6 +72,8 @@ class Workload:
                 if node is not None:
                     shape = (event.model, event.precision, event.width, event.height)
                     self.sizes.learn(shape, node, event.size)
+            case BatchTuned():
+                self._batch_tuned(event)
             case BatchCommitted():
                 given = self.handout.find(event.worker, event.record.attempt)
                 self.intake.enter(event.record, given=given, worker=event.worker)
@@ -89,6 +97,19 @@ class Workload:
             usual_batch=self._standing.job.sizes.batch,
         ):
             self.returns.add(back)
+
+    def save(self) -> None:
+        """Write what was learned of batch sizes. Raises: StoreUnavailableError."""
+        self.sizes.save()
+        self.tuned.save()
+
+    def _batch_tuned(self, event: BatchTuned) -> None:
+        """A worker has found the best batch size of its node."""
+        given = self.handout.find(event.worker, event.attempt)
+        node = self._crew[event.worker].node if event.worker in self._crew else None
+        if given is not None and node is not None:
+            job, variant = self._standing.job, self._standing.plan[given.piece.task].variant
+            self.tuned.told(event, job.model_of(variant), job.variants[variant], node)
 
     def _ended(self, event: AttemptEnded) -> None:
         """An attempt is over: what it left comes back."""

@@ -11,6 +11,7 @@ from pipeline.ports import Clock, Store
 from pipeline.record import Node
 from pipeline.request import Variant
 from pipeline.stages import Stages
+from pipeline.tuner import Tuner
 
 _MARGIN = 1.2
 """A batch is expected to take up to this much longer than the longest of the last ones."""
@@ -76,3 +77,5 @@ class Workplace:
     pace: Pace = field(default_factory=Pace)
     most_at_once: dict[Shape, int] = field(default_factory=dict)
     """Batch sizes above this did not fit in this process."""
+    tuners: dict[Variant, Tuner] = field(default_factory=dict)
+    """Searches for the best batch size, those that ended too."""

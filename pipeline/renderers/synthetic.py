@@ -1,9 +1,10 @@
 """A stand-in for a diffusion model: tiny deterministic pictures, and a device that takes a set time for each batch.
 
 It renders nothing that anyone would want to look at. It is for tests, rehearsals and benchmarks of everything around
-the model. Options (all strings): `seconds_per_batch`, `batch_size`, `width`, `height`, `load_seconds`, and `fail_load`,
-a message with which loading fails. None of them decides pixels, which follow from the request alone: a photo-like scene
-of the size asked for, shifted by the image id, with the id's 32 bytes in its first pixels.
+the model. Options (all strings): `seconds_per_batch`, `seconds_per_image` (on top, for each image of the batch's
+shape), `batch_size`, `width`, `height`, `load_seconds`, and `fail_load`, a message with which loading fails. None of
+them decides pixels, which follow from the request alone: a photo-like scene of the size asked for, shifted by the image
+id, with the id's 32 bytes in its first pixels.
 
 Prompts may ask for trouble: `[[bad-request]]` is refused by the pipeline, `[[black]]` gives a black picture, `[[nan]]`
 one with NaN, `[[blank]]` one that the safety checker blanked, `[[oom]]` does not fit in a batch of more than one,
@@ -37,7 +38,14 @@ from pipeline.renderers.scenery import draw_scenery
 from pipeline.request import Request, Variant
 
 PIXEL_VERSION = 1
-_DEFAULTS = {"seconds_per_batch": "0", "batch_size": "8", "width": "64", "height": "64", "load_seconds": "0"}
+_DEFAULTS = {
+    "seconds_per_batch": "0",
+    "seconds_per_image": "0",
+    "batch_size": "8",
+    "width": "64",
+    "height": "64",
+    "load_seconds": "0",
+}
 _LARGEST_SCENE = 1024
 """Pixels a side; larger pictures repeat it."""
 _KEPT_SCENES = 4
@@ -62,7 +70,7 @@ class SyntheticKind:
         for name in ("batch_size", "width", "height"):
             if not values[name].isdecimal() or int(values[name]) < 1:
                 raise ModelError(f"{source}: {name} must be a whole number from 1, got {values[name]!r}")
-        for name in ("seconds_per_batch", "load_seconds"):
+        for name in ("seconds_per_batch", "seconds_per_image", "load_seconds"):
             if not _is_duration(values[name]):
                 raise ModelError(f"{source}: {name} must be a number of seconds, got {values[name]!r}")
         return Model(
@@ -119,6 +127,7 @@ class SyntheticRenderer:
     def __init__(self, model: Model, *, device: str, threads: int, sleep: Callable[[float], None]) -> None:
         values = _DEFAULTS | model.options
         self._seconds = float(values["seconds_per_batch"])
+        self._seconds_each = float(values["seconds_per_image"])
         self._batch_size = model.batch_size or int(values["batch_size"])
         self._device = device
         self._threads = threads
@@ -153,9 +162,10 @@ class SyntheticRenderer:
             if "[[device-fault]]" in request.prompt:
                 raise DeviceBrokenError("the prompt asks for [[device-fault]]")
         self._interrupted.clear()
+        seconds = self._seconds + self._seconds_each * batch_size
         if self._sleep is not time.sleep:
-            self._sleep(self._seconds)
-        elif self._interrupted.wait(self._seconds):
+            self._sleep(seconds)
+        elif self._interrupted.wait(seconds):
             raise HandedBackError("the batch was interrupted")
         return _Latents(requests=tuple(batch))
 

@@ -264,3 +264,32 @@ def test_json_is_read_as_it_stands(value: object) -> None:
 def test_plain_words_are_read_as_yaml_1_2_has_them(text: str, value: object) -> None:
     """No country becomes false, and no time of day becomes a number."""
     assert read_document(f"key: {text}".encode(), name="x").values == {"key": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "fixed", "tuned"),
+    [
+        (base(), None, None, False),
+        (base(batch_size="3"), None, 3, False),
+        (base(batch_size="auto"), None, None, True),
+        (base(batch_size="auto"), "6", 6, False),
+        (base(batch_size="3"), "auto", None, True),
+    ],
+)
+def test_batch_size_is_a_number_or_left_to_the_workers(
+    tmp_path: Path,
+    text: str,
+    option: str | None,
+    fixed: int | None,
+    tuned: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    """The option goes before the file."""
+    job = load(written(tmp_path, text), Options(batch_size=option))
+    assert (job.fixed_batch, job.tuned) == (fixed, tuned)
+
+
+@pytest.mark.parametrize("wrong", ["0", "2.5", "many", "true"])
+def test_batch_size_that_is_none_is_refused_with_what_it_may_be(tmp_path: Path, wrong: str) -> None:
+    """In the file with its line, on the command line with the option's name."""
+    assert "job.yaml:4: batch_size: must be auto or a whole number from 1" in refusal(tmp_path, base(batch_size=wrong))
+    assert "--batch-size: must be auto or a whole number from 1" in refusal(tmp_path, base(), Options(batch_size=wrong))

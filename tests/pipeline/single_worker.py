@@ -154,7 +154,7 @@ def assignment(
     )
 
 
-def node(**changes: int | Decimal) -> Node:
+def node(**changes: int | Decimal | str) -> Node:
     """A node of two GPUs at an odd price."""
     plain = Node(
         node_session="session",
