@@ -11,6 +11,7 @@ import typer
 
 from jobs.cli_compare import compare
 from jobs.cli_control import cancel, logs, pause, resume, retry, set_
+from jobs.cli_diff import diff
 from jobs.cli_images import download, verify
 from jobs.cli_output import complain
 from jobs.cli_rehearse import rehearse
@@ -49,6 +50,7 @@ app = typer.Typer(
 for name, command in (
     ("submit", submit),
     ("validate", validate),
+    ("diff", diff),
     ("status", status),
     ("list", list_),
     ("wait", wait),

@@ -50,6 +50,10 @@ ShowOption = Annotated[
     typer.Option(min=0, max=10_000, help="Print the first N requests, templates and sweep written out.", metavar="N"),
 ]
 
+CostOption = Annotated[
+    bool, typer.Option("--cost", help="Ask the store what of it is there, and what such images have cost so far.")
+]
+
 
 def submit(
     location: LocationArgument,
@@ -116,6 +120,7 @@ def validate(
     batch_size: BatchOption = None,
     precision: PrecisionOption = None,
     show: ShowOption = 0,
+    cost: CostOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a job; write nothing.
@@ -138,6 +143,7 @@ def validate(
             precision=precision,
         ),
         show=show,
+        cost=cost,
     )
     warn(found.warnings)
     answer(found, lambda: validated_text(found), as_json=as_json)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from jobs.freezing import Frozen
 from jobs.terminal_text import printable
+from pipeline.job import Job
+from pipeline.request_table import RequestTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,15 @@ class ShownRequest:
 def first_requests(frozen: Frozen, most: int) -> tuple[ShownRequest, ...]:
     """The first images of a job, in manifest order."""
     table = frozen.table()
+    return shown_requests(frozen.job, table, range(min(most, len(table))))
+
+
+def shown_requests(job: Job, table: RequestTable, positions: Sequence[int]) -> tuple[ShownRequest, ...]:
+    """Some images of a job."""
+    names = dict(zip(job.variants, job.variant_models, strict=True))
     found = []
-    for row in table.rows(range(min(most, len(table)))):
+    for row in table.rows(positions):
         request, variant = row.request, row.request.variant
-        model = next(
-            name for name, one in zip(frozen.job.variant_models, frozen.job.variants, strict=True) if one == variant
-        )
         found.append(
             ShownRequest(
                 image_id=row.image_id,
@@ -52,7 +57,7 @@ def first_requests(frozen: Frozen, most: int) -> tuple[ShownRequest, ...]:
                 steps=variant.steps,
                 guidance_scale=variant.guidance_scale,
                 scheduler=variant.scheduler,
-                model=model,
+                model=names[variant],
                 tags=row.tags,
             )
         )

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from jobs.computing import IN_PROCESS, size_of
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
+from jobs.estimating import Estimate, estimate, missing_images
 from jobs.freezing import Frozen, freeze
 from jobs.jobfile import JobFile
 from jobs.shown_requests import ShownRequest, first_requests
@@ -71,20 +72,39 @@ class ValidationResult:
     warnings: tuple[str, ...]
     requests: tuple[ShownRequest, ...]
     """The first images, where they were asked for."""
+    estimate: Estimate | None
+    """What it would cost, where that was asked for."""
 
 
-def validate(job_file: JobFile, *, stdin: BinaryIO | None = None, show: int = 0) -> ValidationResult:
-    """Check a job and write nothing; give its first `show` requests. Raises: UserError: with every problem."""
+def validate(
+    job_file: JobFile, *, stdin: BinaryIO | None = None, show: int = 0, cost: bool = False
+) -> ValidationResult:
+    """Check a job and write nothing.
+
+    Args:
+        job_file: what to make.
+        stdin: what a manifest `-` reads.
+        show: give the first so many requests.
+        cost: look into the store for what is there already, and for what such images have cost so far.
+
+    Raises:
+        UserError: with every problem.
+    """
     with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer) as frozen:
+        plan = Plan(frozen.table(), frozen.job.sizes)
+        store = open_store(job_file.store) if cost else None
         return ValidationResult(
             job=frozen.job.id,
             rows=frozen.rows,
             images=frozen.job.images,
             distinct=frozen.distinct,
-            tasks=len(Plan(frozen.table(), frozen.job.sizes)),
+            tasks=len(plan),
             models=tuple(model.name for model in frozen.job.models),
             warnings=frozen.warnings,
             requests=first_requests(frozen, show),
+            estimate=None
+            if store is None
+            else estimate(store, frozen.job, plan, missing_images(store, frozen.job, plan)),
         )
 
 

@@ -13,7 +13,9 @@ from pipeline.job import JobState
 if TYPE_CHECKING:
     from jobs.changing import Changed
     from jobs.controlling import Asked
+    from jobs.diffing import Difference
     from jobs.download import Downloaded
+    from jobs.estimating import Estimate
     from jobs.status import JobView
     from jobs.submit import SubmitResult, ValidationResult
     from jobs.verify import Verified
@@ -175,8 +177,38 @@ def validated_text(found: "ValidationResult") -> str:
         ("images", f"{found.images:,}{repeats}"),
         ("tasks", f"{found.tasks:,}"),
     ]
+    if found.estimate is not None:
+        rows += [("to render", f"{found.estimate.images:,}"), ("cost", estimate_text(found.estimate))]
     text = "\n".join([f"{found.job}: nothing to mend", table(rows)])
     return f"{text}\n{requests_text(found.requests)}" if found.requests else text
+
+
+def difference_text(found: "Difference") -> str:
+    """What `diff` prints."""
+    from jobs.shown_requests import requests_text
+
+    rows = [
+        ("old", f"{found.old}, {found.old_images:,} images"),
+        ("new", f"{found.new}, {found.new_images:,} images"),
+        ("kept", f"{found.kept:,}"),
+        ("added", f"{found.added:,}"),
+        ("dropped", f"{found.dropped:,}"),
+        ("to render", f"{found.estimate.images:,}; {found.there:,} of the new one are in the store already"),
+        ("cost", estimate_text(found.estimate)),
+    ]
+    text = table(rows)
+    return f"{text}\n{requests_text(found.requests)}" if found.requests else text
+
+
+def estimate_text(found: "Estimate") -> str:
+    """What is to be rendered would cost, as far as that is known."""
+    if found.usd is None:
+        return "unknown: this store has no figures of such images yet"
+    rest = f"; and {found.unknown:,} images that it has no figures of" if found.unknown else ""
+    each = (
+        f", {dollars(found.usd_per_image)} an image by what such images have cost here" if found.usd_per_image else ""
+    )
+    return f"{dollars(found.usd)}{each}{rest}"
 
 
 def verified_text(result: "Verified", store: str, *, voided: Sequence[str]) -> str:

@@ -101,6 +101,10 @@ class Plan(Sequence[Task]):
         found: NDArray[np.int64] = np.searchsorted(self._starts, places, side="right") - 1
         return found
 
+    def variants_at(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Variants of places in the plan."""
+        return self._variants[places]
+
     def find(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Places of images by the first 128 bits of their ids; -1 for one that is not of this job."""
         if len(words) == 0 or self.images == 0:

@@ -50,6 +50,11 @@ class ReuseMap:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Places of them in the plan, sorted."""
+        return self._places
+
     def tasks(self, plan: Plan) -> list[int]:
         """The tasks that have any of them."""
         return [int(task) for task in np.unique(plan.task_at(self._places))]

@@ -80,6 +80,7 @@ def test_commands_are_those_of_the_design() -> None:
     assert commands() == [
         "cancel",
         "compare",
+        "diff",
         "doctor",
         "download",
         "list",
