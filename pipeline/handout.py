@@ -66,9 +66,11 @@ class Handout:
         self._standing, self._crew, self._sizes = standing, crew, sizes
         self._tuned = tuned
         self._outage_seconds = outage_seconds
-        self.queue = TaskQueue(standing.progress.unfinished_tasks())
+        self.queue = TaskQueue(standing.progress.unfinished_tasks(), standing.model_of)
         self._workers: dict[str, dict[str, Given]] = {}
         self._on_device: set[str] = set()
+        self._models: dict[str, str] = {}
+        """Worker -> name of the model that it will hold when it has done what it has."""
 
     @property
     def busy(self) -> bool:
@@ -82,10 +84,12 @@ class Handout:
     def join(self, worker: str) -> None:
         """A worker is ready."""
         self._workers.setdefault(worker, {})
+        self._models.setdefault(worker, self._standing.job.models[0].name)
 
     def leave(self, worker: str) -> list[Given]:
         """A worker is gone; gives what it had, the oldest first."""
         self._on_device.discard(worker)
+        self._models.pop(worker, None)
         self._tuned.leave(worker)
         return list(self._workers.pop(worker, {}).values())
 
@@ -124,8 +128,15 @@ class Handout:
                     yield worker, assignment
 
     def _next_for(self, worker: str, attempts: dict[str, Given], now_ns: int) -> Assignment | None:
-        """An attempt at the next piece that misses anything; None when there is none for this worker now."""
-        while (piece := self.queue.pop(now_ns, lambda piece: self._may_have(worker, piece))) is not None:
+        """An attempt at the next piece that misses anything, of the worker's own model while any is left.
+
+        None when there is none for this worker now.
+        """
+
+        def may(piece: Piece) -> bool:
+            return self._may_have(worker, piece)
+
+        while (piece := self.queue.pop(now_ns, may, preferred=self._models.get(worker, ""))) is not None:
             missing = self._standing.progress.missing_places(piece.task)
             wanted = missing if piece.places is None else sorted(set(piece.places) & set(missing))
             if wanted:
@@ -147,6 +158,7 @@ class Handout:
         given = replace(piece, places=tuple(places))
         attempts[attempt] = Given(attempt, given, tuple(places), dict(zip(ids, places, strict=True)))
         node, variant, model = self._crew[worker].node, rows[0].request.variant, job.model_of(task.variant)
+        self._models[worker] = model.name
         best = most = None
         tune_to = 0
         if node is not None:

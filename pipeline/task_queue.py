@@ -1,10 +1,19 @@
-"""The work that waits: whole tasks in plan order, and pieces of tasks that came back, some of them a while later."""
+"""The work that waits: whole tasks in plan order, and pieces of tasks that came back, some of them a while later.
+
+Work comes in kinds, which are its models. Whoever asks may prefer one kind, so that no worker loads a model while work
+of the one that it holds is left; the earliest work of the plan is passed over only so often.
+"""
 
 import bisect
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+PATIENCE: Final = 32
+"""How many pieces in a row may be handed out from behind the earliest one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,32 +40,43 @@ class TaskQueue:
 
     Args:
         tasks: numbers of the tasks that miss anything, ascending.
+        kind: of a task.
     """
 
-    def __init__(self, tasks: Sequence[int]) -> None:
-        self._tasks, self._at = tasks, 0
+    def __init__(self, tasks: Sequence[int], kind: Callable[[int], str] = lambda _task: "") -> None:
+        self._kind = kind
+        self._fresh: dict[str, deque[int]] = {}
+        for task in tasks:
+            self._fresh.setdefault(kind(task), deque()).append(task)
         self._due: list[tuple[int, int, Piece]] = []
         self._later: list[tuple[int, int, Piece]] = []
         self._numbers = itertools.count()
+        self._passed_over = 0
 
     def __len__(self) -> int:
-        return len(self._tasks) - self._at + len(self._due) + len(self._later)
+        return sum(map(len, self._fresh.values())) + len(self._due) + len(self._later)
 
     def put(self, piece: Piece, *, due_ns: int) -> None:
         """A piece that waits until this instant."""
         heapq.heappush(self._later, (due_ns, next(self._numbers), piece))
 
-    def pop(self, now_ns: int, may: Callable[[Piece], bool]) -> Piece | None:
-        """The next piece that is due and may be had, the earliest of the plan first; None when there is none now."""
+    def pop(self, now_ns: int, may: Callable[[Piece], bool], *, preferred: str = "") -> Piece | None:
+        """The next piece that is due and may be had; None when there is none now.
+
+        Args:
+            now_ns: the present instant.
+            may: whether whoever asks may have a piece.
+            preferred: kind of which the earliest piece of the plan is given, if there is one and unless the earliest of
+                all was passed over too often; empty for none.
+        """
         self._wake(now_ns)
-        at = next((at for at, (_, _, piece) in enumerate(self._due) if may(piece)), None)
-        first = self._tasks[self._at] if self._at < len(self._tasks) else None
-        if first is not None and (at is None or first < self._due[at][0]):
-            fresh = Piece(task=first)
-            if may(fresh):
-                self._at += 1
-                return fresh
-        return None if at is None else self._due.pop(at)[2]
+        firsts = self._firsts(may)
+        if not firsts:
+            return None
+        earliest = min(firsts, key=lambda kind: firsts[kind].task)
+        chosen = preferred if preferred in firsts and self._passed_over < PATIENCE else earliest
+        self._passed_over = 0 if chosen == earliest else self._passed_over + 1
+        return self._taken(chosen, firsts[chosen])
 
     def returned(self, now_ns: int) -> Iterator[Piece]:
         """The pieces that came back and are due."""
@@ -66,7 +86,8 @@ class TaskQueue:
     def take_out(self, hopeless: Callable[[int], bool]) -> int:
         """Drop all work of the tasks that are hopeless; gives how many pieces that were."""
         before = len(self)
-        self._tasks, self._at = [task for task in self._tasks[self._at :] if not hopeless(task)], 0
+        for kind, tasks in self._fresh.items():
+            self._fresh[kind] = deque(task for task in tasks if not hopeless(task))
         self._due = [entry for entry in self._due if not hopeless(entry[2].task)]
         self._later = [entry for entry in self._later if not hopeless(entry[2].task)]
         heapq.heapify(self._later)
@@ -75,6 +96,26 @@ class TaskQueue:
     def remove(self, piece: Piece) -> None:
         """Drop a piece that came back."""
         self._due = [entry for entry in self._due if entry[2] is not piece]
+
+    def _firsts(self, may: Callable[[Piece], bool]) -> dict[str, Piece]:
+        """The earliest piece of each kind that may be had now."""
+        firsts: dict[str, Piece] = {}
+        for _, _, piece in self._due:
+            if self._kind(piece.task) not in firsts and may(piece):
+                firsts[self._kind(piece.task)] = piece
+        for kind, tasks in self._fresh.items():
+            fresh = Piece(task=tasks[0]) if tasks else None
+            if fresh is not None and (kind not in firsts or fresh.task < firsts[kind].task) and may(fresh):
+                firsts[kind] = fresh
+        return firsts
+
+    def _taken(self, kind: str, piece: Piece) -> Piece:
+        """The piece, which waits no more."""
+        before = len(self._due)
+        self.remove(piece)
+        if len(self._due) == before:
+            self._fresh[kind].popleft()
+        return piece
 
     def _wake(self, now_ns: int) -> None:
         """What has waited long enough is due."""

@@ -111,13 +111,14 @@ class Studio:
         images: int = 1,
         prompt: Callable[[int], str] = "prompt {}".format,
         output: Output | None = None,
+        models: int = 1,
         **options: str,
     ) -> PreparedJob:
         """A job of so many prompts; tasks of two images and more."""
         folder = self._folder / name
         folder.mkdir()
         job, _, table, model = small_job(
-            folder, prompts=prompts, images=images, batch=2, prompt=prompt, options=options
+            folder, prompts=prompts, images=images, batch=2, prompt=prompt, options=options, models=models
         )
         job = replace(job, name=name, output=output or Output())
         return PreparedJob(job=job, table=table, model=model, store=self.store)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -310,8 +311,12 @@ def small_job(
     batch: int,
     prompt: Callable[[int], str] = "prompt {}".format,
     options: Mapping[str, str] | None = None,
+    models: int = 1,
 ) -> tuple[Job, Settings, RequestTable, Model]:
-    """A job of synthetic pictures and its requests file; its batches take time, and so cost money."""
+    """A job of synthetic pictures and its requests file; its batches take time, and so cost money.
+
+    Of several models the rows take turns.
+    """
     model = SyntheticKind().resolve("synthetic", **({"seconds_per_batch": "1.3"} | dict(options or {})))
     variant = Variant(
         model=model.revision,
@@ -324,6 +329,8 @@ def small_job(
         guidance_scale=0.0,
         scheduler="",
     )
+    made = [replace(model, name=f"{model.name}{n or ''}", revision=f"{model.revision}{'+' * n}") for n in range(models)]
+    variants = [replace(variant, model=one.revision) for one in made]
     rows = [
         {
             "row": row,
@@ -333,8 +340,10 @@ def small_job(
             "prompt": prompt(row),
             "negative_prompt": "",
             "seed": index,
-            "image_id": Request(prompt=prompt(row), negative_prompt="", seed=index, variant=variant).image_id,
-            "variant": 0,
+            "image_id": Request(
+                prompt=prompt(row), negative_prompt="", seed=index, variant=variants[row % models]
+            ).image_id,
+            "variant": row % models,
             "tags": [("row", str(row))],
         }
         for row in range(prompts)
@@ -359,9 +368,9 @@ def small_job(
     job = Job(
         name="small",
         digest="d" * 64,
-        models=(model,),
-        variants=(variant,),
-        variant_models=(model.name,),
+        models=tuple(made),
+        variants=tuple(variants),
+        variant_models=tuple(one.name for one in made),
         output=Output(),
         sizes=TaskSizes(batch=batch, largest=batch * 3, tail_share=4, tasks_per_bucket=2),
         images=len(rows),
@@ -369,7 +378,7 @@ def small_job(
         submitted_at=datetime(2026, 11, 21, tzinfo=UTC),
         manifest="small.jsonl",
     )
-    return job, Settings(nodes=()), RequestTable([path], [variant]), model
+    return job, Settings(nodes=()), RequestTable([path], variants), model
 
 
 def world(store: MortalStore, compute: StepwiseCompute, clock: ManualClock, attempts: Iterator[int]) -> World:
