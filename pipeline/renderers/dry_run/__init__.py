@@ -1,0 +1,1 @@
+"""What a model needs, told by running it without numbers: parameters, arithmetic, memory; no GPU and no weights."""
