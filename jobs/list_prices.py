@@ -13,9 +13,6 @@ from pipeline.ports import Clock, Store
 from pipeline.prices import Priced
 from pipeline.reports.figures import ListPrice
 
-_TABLE_REGION = "us-east-1"
-"""The only region of the table."""
-
 
 def listed_on_demand(
     store: Store, *, clock: Clock | None = None, clients: Callable[[str, str], Any] | None = None
@@ -33,7 +30,7 @@ def listed_on_demand(
 
     def price(provider: str, node_type: str, region: str) -> Decimal | None:
         known = types.get(node_type)
-        if known is not None and region in {"", _TABLE_REGION}:
+        if known is not None and known.region in {"", region or known.region}:
             return known.on_demand_usd_per_hour
         source = price_source(provider, "on_demand", clients)
         if source is None or not region or provider in silent:

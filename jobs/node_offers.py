@@ -104,7 +104,7 @@ def _typed(
         JobFileError: nobody knows a price; it is never taken for zero.
     """
     known = types.get(entry.type)
-    provider, region = known.provider if known else "static", entry.region or ("us-east-1" if known else "")
+    provider, region = known.provider if known else "static", entry.region or (known.region if known else "")
     watched_by = entry.provider or (known.provider if known else "auto")
     live = False
     if entry.usd_per_hour is not None:

@@ -136,7 +136,7 @@ def price_table(own: list[PriceRow] | None = None, *, name: str = "") -> PriceTa
         source = f"configs/node_types.yaml ({known.source}, {known.as_of})"
         prices = {"on_demand": known.on_demand_usd_per_hour, "spot": known.spot_usd_per_hour}
         rows += [
-            TableRow(node_type=known.type, market=market, usd_per_hour=usd, source=source, region="us-east-1")
+            TableRow(node_type=known.type, market=market, usd_per_hour=usd, source=source, region=known.region)
             for market, usd in prices.items()
             if usd is not None
         ]

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from jobs.jobfile import Defaults
-from jobs.jobfile_values import Count, FilledText, Precision, Side, Usd
+from jobs.jobfile_values import Count, FilledText, Precision, Side, Text, Usd
 from jobs.written import Written
 from jobs.yaml_document import read_document
 from pipeline.errors import JobFileError
@@ -39,17 +39,25 @@ class NodeType(Written):
 
     type: FilledText
     provider: FilledText
+    region: Text = "us-east-1"
+    """Where the price holds; empty: everywhere."""
     gpu: FilledText
+    card: Text = ""
+    """Its row in `configs/gpus.yaml`, where `gpu` alone does not tell it."""
     gpus: Count
     gpu_memory_mib: int
     bf16: bool = True
     """Whether the GPU has bf16 arithmetic."""
     on_demand_usd_per_hour: Usd
     spot_usd_per_hour: Usd | None = None
+    interruption: Literal["<5", "5-10", "10-15", "15-20", ">20", ""] = ""
+    """Percent of spot nodes of the type that are reclaimed in a month; empty: nobody told."""
     source: FilledText
     """Where the prices come from."""
     as_of: FilledText
     certain: bool = True
+    note: Text = ""
+    """What else was told of it, and does not agree."""
 
 
 def profile_names() -> list[str]:
