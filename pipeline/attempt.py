@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pipeline.causes import cause_of, poisons
 from pipeline.device import Taking
 from pipeline.errors import HandedBackError, SpotrenderError, StoreRefusedError
-from pipeline.events import Assignment, AttemptEnded, DidNotFit, Suspect
+from pipeline.events import Assignment, AttemptEnded, Bottleneck, DeviceWaits, DidNotFit, Suspect
 from pipeline.finishing import Batch, Finishing
 from pipeline.ports import Interruptible, Renderer
 from pipeline.record import Cause
@@ -134,12 +134,25 @@ class Attempt:
         self._finishing.begin(batch, sequence, latents, denoise_ns)
 
     def _take_slot(self) -> None:
-        """Wait until a batch may be begun. Raises: HandedBackError: the worker is to leave."""
+        """Wait until a batch may be begun, and say so. Raises: HandedBackError: the worker is to leave."""
+        workplace = self._workplace
+        waits_for: Bottleneck | None = None
         while True:
-            if why := self._workplace.leaving():
+            if why := workplace.leaving():
                 raise HandedBackError(why)
-            if self._workplace.slots.acquire(timeout=_SLOT_SECONDS):
-                return
+            if workplace.slots.acquire(timeout=_SLOT_SECONDS):
+                break
+            waits_for = workplace.backlog.narrowest()
+            self._say_waiting(waits_for)
+        if waits_for is None:
+            self._say_waiting(None)
+
+    def _say_waiting(self, waits_for: Bottleneck | None) -> None:
+        """Tell the driver what the device waits for, or that it does not, if it does not know that yet."""
+        workplace = self._workplace
+        if workplace.backlog.said != waits_for:
+            workplace.backlog.said = waits_for
+            workplace.emit(DeviceWaits(worker=workplace.worker, at_ns=workplace.clock.now_ns(), waits_for=waits_for))
 
     def _after(self, error: Exception, batch: Batch, waiting: deque[Batch]) -> deque[Batch]:
         """What is left to try after a batch failed as a whole."""

@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pipeline.events import NoticeCancelled, NoticeKind, NoticeSeen, StoreSilent, WorkerStarting
+from pipeline.events import (
+    Bottleneck,
+    DeviceWaits,
+    NoticeCancelled,
+    NoticeKind,
+    NoticeSeen,
+    StoreSilent,
+    WorkerStarting,
+)
 from pipeline.record import Node
 from pipeline.task_queue import Piece
 
@@ -33,6 +41,8 @@ class Member:
     """What the store said when it did not answer this worker; empty while it does."""
     store_silent_ns: int = 0
     """Since when."""
+    waits_for: Bottleneck | None = None
+    """What its device waits for, with pictures enough; None: it does not."""
     refused_models: set[str] = field(default_factory=set)
     """Names of the models that it cannot load."""
 
@@ -102,13 +112,16 @@ class Crew:
             member.notice = event.kind
         return member
 
-    def told(self, event: NoticeCancelled | StoreSilent) -> None:
-        """The node stays; or the store does not answer a worker, or does again."""
+    def told(self, event: NoticeCancelled | StoreSilent | DeviceWaits) -> None:
+        """The node stays; or the store does not answer a worker, or does again; or a device waits, or does no more."""
         member = self._members.get(event.worker)
         if member is None:
             return
         if isinstance(event, NoticeCancelled):
             member.notice = None
+            return
+        if isinstance(event, DeviceWaits):
+            member.waits_for = event.waits_for
             return
         if not member.store_silent:
             member.store_silent_ns = event.at_ns
@@ -128,6 +141,11 @@ class Crew:
     def cut_off(self) -> tuple[Member, ...]:
         """Ready workers that the store does not answer."""
         return tuple(self[name] for name in self.ready if self[name].store_silent)
+
+    def waiting_for(self, stage: Bottleneck) -> list[str]:
+        """Ready workers whose device waits for this stage, but those that the store does not answer at all."""
+        members = ((name, self[name]) for name in self.ready)
+        return [name for name, member in members if member.waits_for == stage and not member.store_silent]
 
     def outage_seconds(self, now_ns: int) -> float:
         """For how long the store has answered no ready worker; 0 while it answers one, or there is none."""

@@ -150,6 +150,7 @@ class Drive:
         if cut_off := self._foreman.crew.cut_off:
             who = "" if len(cut_off) == len(self._foreman.crew.ready) else f"{len(cut_off)} of the workers: "
             said.append(f"waiting for the store: {who}{cut_off[0].store_silent}")
+        said += self._foreman.held_up
         seconds = self._watchdog.drought_seconds(self._clock.now_ns())
         if seconds > self._policy.drought_seconds and not self._foreman.crew.starting:
             said.append(f"no worker for {seconds / 60:.0f} min: waiting for capacity")

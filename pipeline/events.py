@@ -10,6 +10,9 @@ from pipeline.request import Request
 NoticeKind = Literal["reclaim", "rebalance"]
 """`reclaim`: the node will be gone at the deadline; `rebalance`: it is at a raised risk, and may be left."""
 
+Bottleneck = Literal["decoder", "encoder", "store"]
+"""What follows when a batch has been denoised, and may be slower than the device."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
@@ -234,6 +237,16 @@ class StoreSilent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceWaits:
+    """The device stands still, as its finished batches do not get to the store in time; or does so no more."""
+
+    worker: str
+    at_ns: int
+    waits_for: Bottleneck | None
+    """The stage that holds them up; None: it goes on without waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """The worker lives."""
 
@@ -257,5 +270,6 @@ WorkerEvent = (
     | BatchCommitted
     | AttemptEnded
     | StoreSilent
+    | DeviceWaits
     | Heartbeat
 )

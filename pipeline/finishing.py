@@ -82,7 +82,8 @@ class Finishing:
         error: Exception | None = None
         pictures: Sequence[Picture] = ()
         try:
-            pictures = self._renderer.decode(latents)
+            with workplace.backlog.at("decoder"):
+                pictures = self._renderer.decode(latents)
         except Exception as caught:  # noqa: BLE001 - reported as the attempt's end
             error = caught
         tenure = workplace.device.leave((self._assignment.attempt, denoised.sequence))
@@ -105,7 +106,8 @@ class Finishing:
     def _commit(self, denoised: _Denoised, pictures: Sequence[Picture], tenure: Tenure) -> None:
         workplace, batch, stages_ns = self._workplace, denoised.batch, denoised.stages_ns
         started_ns = workplace.clock.now_ns()
-        done = workplace.stages.each(self._image, zip(batch.places, pictures, strict=True))
+        with workplace.backlog.at("encoder"):
+            done = workplace.stages.each(self._image, zip(batch.places, pictures, strict=True))
         stages_ns["encode"] = workplace.clock.now_ns() - started_ns
         started_ns = workplace.clock.now_ns()
         bodies = {image.key: body for image, body in done if body is not None}
@@ -146,6 +148,12 @@ class Finishing:
         """
         clock = self._workplace.clock
         until_ns = clock.now_ns() + round(self._assignment.outage_seconds * 1e9)
+        with self._workplace.backlog.at("store"):
+            self._put_until(put, until_ns)
+
+    def _put_until(self, put: Callable[[], None], until_ns: int) -> None:
+        """See `_patiently`; the outage may last until this instant."""
+        clock = self._workplace.clock
         wait = _FIRST_WAIT_SECONDS
         while True:
             try:

@@ -1,7 +1,9 @@
 """Hears what workers report and sees to them: who gets work, who is replaced or left, and what is taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from pipeline.accounts import Accounts
 from pipeline.causes import cause_of_loss
@@ -11,7 +13,9 @@ from pipeline.events import (
     AttemptEnded,
     BatchCommitted,
     BatchTuned,
+    Bottleneck,
     DeviceTaken,
+    DeviceWaits,
     DidNotFit,
     Heartbeat,
     ModelRefused,
@@ -31,6 +35,14 @@ from pipeline.ports import Compute
 from pipeline.record import Cause
 from pipeline.standing import Standing
 from pipeline.workload import WorkEvent, Workload
+
+_HELD_UP: Final[Mapping[Bottleneck, str]] = MappingProxyType(
+    {
+        "store": "waiting for the store: it takes pictures more slowly than {who} can make them",
+        "encoder": "waiting for the processor: it encodes pictures more slowly than {who} can make them",
+        "decoder": "waiting for the decoder: it is slower than {who} can denoise",
+    }
+)
 
 
 class Foreman:
@@ -100,7 +112,7 @@ class Foreman:
                 self._model_refused(event)
             case NoticeSeen():
                 self._notice(event)
-            case NoticeCancelled() | StoreSilent():
+            case NoticeCancelled() | StoreSilent() | DeviceWaits():
                 self.crew.told(event)
             case Heartbeat():
                 pass
@@ -130,6 +142,17 @@ class Foreman:
         if not self.stopping and not self._accounts.begun:
             for worker, assignment in self.work.handout.next(now_ns=self._standing.clock.now_ns()):
                 self._compute.assign(worker, assignment)
+
+    @property
+    def held_up(self) -> list[str]:
+        """What devices wait for while they have work, in words."""
+        said = []
+        for stage, why in _HELD_UP.items():
+            waiting = [name for name in self.crew.waiting_for(stage) if self.work.handout.has_work(name)]
+            if waiting:
+                who = "the workers" if len(waiting) == len(self.crew.ready) else f"{len(waiting)} of the workers"
+                said.append(why.format(who=who))
+        return said
 
     def save(self) -> None:
         """Let other drivers know what was learned. Raises: StoreUnavailableError."""

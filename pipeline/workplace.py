@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pipeline.backlog import Backlog
 from pipeline.device import Device
 from pipeline.events import WorkerEvent
 from pipeline.ports import Clock, Store
@@ -74,6 +75,7 @@ class Workplace:
     """Told when this process must not render anything more."""
     slots: threading.Semaphore
     """One for each batch that may be between the device and the store; bounds the memory."""
+    backlog: Backlog = field(default_factory=Backlog)
     pace: Pace = field(default_factory=Pace)
     most_at_once: dict[Shape, int] = field(default_factory=dict)
     """Batch sizes above this did not fit in this process."""
