@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,9 @@ from jobs.report_lines import count, headline, known, lost_usd, name_of, share, 
 from jobs.terminal_text import dollars, duration, printable
 from pipeline.ledger_schema import CATEGORIES
 from pipeline.reports.figures import Group, Report
+
+_GAP = 2
+"""Columns between two columns of a table."""
 
 _STYLES = {"waste": "yellow", "advice": "yellow", "note": "magenta"}
 
@@ -56,7 +60,7 @@ def _text(text: str, style: str = "") -> Text:
 
 def _table(*columns: str) -> Table:
     """A table whose first column is text and may wrap, the others figures."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP - 1, 0, 0), header_style="bold")
     table.add_column(_text(columns[0]), overflow="fold")
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
@@ -91,18 +95,38 @@ def _print_groups(console: Console, label: str, groups: Sequence[Group]) -> None
     """Two tables, since one would not fit: what was made, and what the money went into."""
     if not groups:
         return
-    made = _table(label, "nodes", "reclaims", "GPU h", "images", "img/h", "$/image", "busy")
-    went = _table(label, "dollars", "startup", "lost", "idle")
+    made, went = list[tuple[str, ...]](), list[tuple[str, ...]]()
     for group in groups:
-        name = _text(name_of(group))
+        name = printable(name_of(group))
         busy = "-" if group.utilisation is None else f"{group.utilisation * 100:.0f} %"
         hours = f"{group.gpu_hours:,.2f}"
         pace, each = count(group.images_per_hour), known(group.usd_per_image)
-        made.add_row(name, f"{group.nodes:,}", f"{group.reclaimed:,}", hours, f"{group.rendered:,}", pace, each, busy)
+        made.append((name, f"{group.nodes:,}", f"{group.reclaimed:,}", hours, f"{group.rendered:,}", pace, each, busy))
         parts = (group.categories["startup"], lost_usd(group), group.categories["idle"])
-        went.add_row(name, dollars(group.usd), *(f"{dollars(usd)} {share(usd, group.usd, 0):>5}" for usd in parts))
-    console.print(made)
-    console.print(went)
+        went.append((name, dollars(group.usd), *(f"{dollars(usd)} {share(usd, group.usd, 0):>5}" for usd in parts)))
+    _print_named(console, (label, "nodes", "reclaims", "GPU h", "images", "img/h", "$/image", "busy"), made)
+    _print_named(console, (label, "dollars", "startup", "lost", "idle"), went)
+
+
+def _print_named(console: Console, headings: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """A table whose names are broken where they have joints, in the width that the figures leave."""
+    figures = sum(_GAP + max(map(len, column)) for column in list(zip(headings, *rows, strict=True))[1:])
+    table = _table(*headings)
+    for name, *cells in rows:
+        table.add_row(Text("\n".join(broken(name, console.width - figures - 2))), *cells)
+    console.print(table)
+
+
+def broken(name: str, width: int) -> list[str]:
+    """A name in lines of at most so many columns, if its parts are no longer: broken at blanks, else after `_-./`."""
+    lines = [""]
+    for word in re.findall(r"\S+\s*|\s+", name):
+        whole = cell_len(word.rstrip()) <= width
+        for part in [word] if whole else re.findall(r"[^_./-]*[_./-]|[^_./-]+", word):
+            if lines[-1] and cell_len(lines[-1] + part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part
+    return [line.rstrip() for line in lines]
 
 
 def _failures(report: Report) -> Table:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobs.cli import run
 from jobs.report import parse_since, reported, resolve_jobs, short_report
 from jobs.report_formats import FORMATS, for_reader, rendered
 from jobs.report_rows import COLUMNS
+from jobs.report_table import broken
 from pipeline.errors import JobFileError
 from pipeline.layout import ledger_images_key, ledger_nodes_key
 from tests.jobs.made_job import make_job
@@ -71,6 +73,38 @@ def test_table_fits_80_columns_and_is_plain_when_piped(place: str, capsys: pytes
     assert "fully loaded" in told.out
     assert "advice" in told.out
     assert told.err == ""
+
+
+def test_long_names_and_large_figures_fit_80_columns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Names are broken at their joints; no figure is cut."""
+    store = LocalStore(str(tmp_path / "store"))
+    names = ("Standard_NC96ads_A100_v4", "my-office-4090-workstation", "q" * 90)
+    batches = [Batch(images=2500, seconds=3_000_000)]
+    price = Decimal("98.32")
+    make_ledger(
+        store, [Life(name=name, node_type=name, zone="", usd_per_hour=price, batches=batches) for name in names]
+    )
+    assert run(["report", "--store", store.uri]) == 0
+    text = capsys.readouterr().out
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "\u2026" not in text
+    assert "Standard_NC96ads_" in text
+    assert text.count("$81,9") == 3
+    assert "".join(re.findall(r"^ (q+)", text, re.MULTILINE)) == "q" * 180
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("g6e.xlarge spot", ["g6e.xlarge", "spot"]),
+        ("local", ["local"]),
+        ("Standard_NC96ads_A100_v4", ["Standard_", "NC96ads_", "A100_v4"]),
+        ("", [""]),
+    ],
+)
+def test_names_are_broken_at_blanks_and_joints(name: str, lines: list[str]) -> None:
+    """Into ten columns."""
+    assert broken(name, 10) == lines
 
 
 def test_table_has_colour_only_where_it_is_asked_for(hostile: MemoryStore) -> None:
