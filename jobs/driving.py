@@ -16,6 +16,7 @@ from pathlib import Path
 from infra.process_identity import is_gone, this_process
 from jobs.computing import workers_of
 from jobs.following import Following
+from jobs.head_price import head_price
 from jobs.interrupt import interrupts_press
 from jobs.job_log import JobLog, logged
 from jobs.keeping import repeated
@@ -144,6 +145,7 @@ def _drive_here(
             pricing=pricing_of(lambda: orders.settings.nodes, prices, asking),
             billing=billing_rules(),
             storage_rates=storage_rates(store.uri, os.environ),
+            head=head_price(os.environ, address=address),
         )
         try:
             status = obey(job, table, world, orders, lease=lease)

@@ -59,7 +59,7 @@ def _local(entry: NodeEntry, workers: int | None, environ: Mapping[str, str], gp
     found = count_gpus(environ) if gpus_here is None else gpus_here
     price, source = own_machine().total_usd_per_hour, ASSUMED_PRICE
     if text := environ.get(LOCAL_PRICE):
-        price, source = _price_of(text), LOCAL_PRICE
+        price, source = price_of(text, LOCAL_PRICE), LOCAL_PRICE
     if entry.usd_per_hour is not None or entry.watts is not None:
         price, source = _said(entry)
     return NodeOffer(
@@ -76,14 +76,14 @@ def _local(entry: NodeEntry, workers: int | None, environ: Mapping[str, str], gp
     )
 
 
-def _price_of(text: str) -> Decimal:
-    """The price in the environment. Raises: JobFileError: it is none."""
+def price_of(text: str, name: str) -> Decimal:
+    """The price in a variable of the environment. Raises: JobFileError: it is none."""
     try:
         price = Decimal(text)
     except InvalidOperation:
         price = Decimal(-1)
     if not price.is_finite() or not 0 <= price < 10**6:
-        raise JobFileError(f'{LOCAL_PRICE}: must be an amount in US dollars such as 0.25, got "{text}"')
+        raise JobFileError(f'{name}: must be an amount in US dollars such as 0.25, got "{text}"')
     return price
 
 

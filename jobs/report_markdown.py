@@ -22,12 +22,13 @@ def as_markdown(made: MadeReport) -> bytes:
             for label, value in headline(report)
         ),
     ]
-    if report.total.usd:
+    if report.usd:
         total = report.total
+        lines = [*((name, total.categories[name]) for name in CATEGORIES), ("overhead", report.overhead_usd)]
         spent = [
-            (category.replace("_", " "), dollars(usd), share(usd, total.usd))
-            for category, usd in ((name, total.categories[name]) for name in CATEGORIES)
-            if usd
+            (name.replace("_", " "), dollars(usd), share(usd, report.usd))
+            for name, usd in lines
+            if usd or name == "overhead"
         ]
         parts.append(_table(("spent on", "dollars", "share"), spent))
     if report.groups:

@@ -37,7 +37,7 @@ def as_table(made: MadeReport) -> bytes:
     )
     console.print(_text(title(report), "bold cyan"))
     _print_pairs(console, headline(report))
-    if report.total.usd:
+    if report.usd:
         console.print(_spent_on(report))
     if report.by == "cause":
         _print_groups(console, "node type", report.by_node_type)
@@ -79,15 +79,14 @@ def _print_pairs(console: Console, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def _spent_on(report: Report) -> Table:
-    """Dollars, share and GPU time of each category."""
+    """Dollars, share and GPU time of each category, and what no node session holds."""
     total = report.total
     table = _table("spent on", "dollars", "share", "GPU time")
     for category in CATEGORIES:
         usd, time = total.categories[category], total.nanoseconds[category]
         if usd or time:
-            table.add_row(category.replace("_", " "), dollars(usd), share(usd, total.usd), duration(time / 1e9))
-    if report.overhead_usd:
-        table.add_row("overhead (no node session)", dollars(report.overhead_usd), "", "")
+            table.add_row(category.replace("_", " "), dollars(usd), share(usd, report.usd), duration(time / 1e9))
+    table.add_row("overhead", dollars(report.overhead_usd), share(report.overhead_usd, report.usd), "")
     return table
 
 

@@ -13,6 +13,7 @@ from jobs.computing import IN_PROCESS, size_of
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
 from jobs.estimating import Estimate, estimate, missing_images
 from jobs.freezing import Frozen, freeze
+from jobs.head_price import head_price
 from jobs.jobfile import JobFile
 from jobs.shown_requests import ShownRequest, first_requests
 from jobs.spending import spent_on
@@ -139,6 +140,7 @@ def submit(
     """
     cluster = None
     named = bool(job_file.nodes)
+    head_price(os.environ, address=address)  # refused before anything is written
     if address is not None and address != IN_PROCESS and not job_file.nodes:
         cluster = (job_file.workers or 1, 1) if detach else size_of(address)
     with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer, cluster=cluster) as frozen:

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 from pipeline.accounts import Accounts, read_sessions
+from pipeline.beside import Beside
 from pipeline.billing import BillingRule
 from pipeline.bills import Bills
 from pipeline.bookkeeping import Bookkeeping
@@ -24,6 +25,7 @@ from pipeline.layout import image_key, status_key
 from pipeline.lease import Lease
 from pipeline.lease_state import Owner
 from pipeline.orders import Orders
+from pipeline.overhead import HeadPrice
 from pipeline.plan import Plan, task_id
 from pipeline.ports import Clock, Compute, Store
 from pipeline.pricing import Pricing
@@ -33,7 +35,7 @@ from pipeline.request_table import RequestTable
 from pipeline.reuse import ReuseMap, find_reusable
 from pipeline.standing import Standing
 from pipeline.status import Status, read_status, starting_status, status_to_json
-from pipeline.storage_cost import StorageCost, StorageRates, StoreMeter
+from pipeline.storage_cost import StorageRates
 
 _LOG = logging.getLogger(__name__)
 _LAST_STEP_SECONDS = 2.0
@@ -68,6 +70,8 @@ class World:
     """How providers bill instances; a provider without a rule bills what was accrued."""
     storage_rates: StorageRates | None = None
     """What the store charges; None where it is free."""
+    head: HeadPrice | None = None
+    """What the cluster's head costs; None where it is one of the job's own nodes, or nobody says."""
 
 
 def run_job(
@@ -106,7 +110,7 @@ def _drive_once(
     job: Job, settings: Settings, table: RequestTable, world: World, orders: Orders, *, lease: Lease
 ) -> Status:
     """From the checkpoint to the last status, under a fence of its own."""
-    meter = StoreMeter(world.store, rates=world.storage_rates)
+    beside = Beside(world.store, rates=world.storage_rates, head=world.head, clock=world.clock)
     world = replace(world, store=FencedStore(world.store, lease))
     store, clock = world.store, world.clock
     plan = Plan(table, job.sizes)
@@ -125,7 +129,7 @@ def _drive_once(
         since_ns=clock.now_ns(),
         pricing=world.pricing,
     )
-    meter.begin(accounts.calls, earlier.storage if earlier else StorageCost())
+    beside.begin(accounts.calls, earlier)
     bills = Bills(store=store, job=job, rules=world.billing)
     books = Bookkeeping(
         job=job,
@@ -137,12 +141,12 @@ def _drive_once(
         clock=clock,
         prices=accounts.prices,
         bills=bills,
-        beside=meter.facts,
+        beside=beside.facts,
     )
 
     def publish(status: Callable[[], Status], due: bool) -> None:  # noqa: FBT001 - called by the driver alone
         lease.keep()
-        told = replace(status(), storage=meter.cost())
+        told = beside.told_in(status())
         if due:
             store.put(status_key(job.id, fence), status_to_json(told))
         world.on_status(told)
@@ -188,11 +192,11 @@ def _drive_once(
         books.write_repriced()
         if not progress.missing:
             books.write_failures(table, checkpoint.state)
-        meter.bytes_stored = books.write_index()
+        beside.meter.bytes_stored = books.write_index()
         bills.look_around(accounts.sessions.values(), now_ns=clock.now_ns())
         books.write_nodes(accounts)  # it says what all these calls cost, so it comes after them
         accounts.write(store, clock.now_ns())
-        status = replace(drive.status(state, phase="finished" if state.terminal else "paused"), storage=meter.cost())
+        status = beside.told_in(drive.status(state, phase="finished" if state.terminal else "paused"))
         store.put(status_key(job.id, fence), status_to_json(status))
         lease.confirm()  # else another driver has begun meanwhile, and what it says of the job holds
         return status

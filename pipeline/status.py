@@ -54,6 +54,8 @@ class Status:
     """By cause: how many attempts of the present driver came back with images that were tried again or given up."""
     storage: StorageCost = field(default_factory=StorageCost)
     """What the store was asked and costs, over all drivers; beside `usd`, which is of nodes alone."""
+    overhead_usd: Decimal = Decimal(0)
+    """What no node session holds, over all drivers; beside `usd` as well."""
 
 
 def status_to_json(status: Status) -> bytes:
@@ -66,8 +68,9 @@ def status_from_json(body: bytes) -> Status:
     values: dict[str, Any] = json.loads(body)
     if values.pop("schema", None) != STATUS_SCHEMA:
         raise ValueError(f"this version reads status schema {STATUS_SCHEMA}")
+    money = {name: Decimal(values.get(name, "0")) for name in ("usd", "overhead_usd")}
     storage = {"storage": storage_from_values(values.get("storage", {}))}
-    return Status(**(values | {"state": JobState(values["state"]), "usd": Decimal(values["usd"])} | storage))
+    return Status(**(values | {"state": JobState(values["state"])} | money | storage))
 
 
 def latest_fence(store: Store, job: str) -> int:
@@ -105,6 +108,7 @@ def starting_status(job: str, *, total: int, earlier: Status | None, now: str, f
         eta_seconds=None,
         usd=earlier.usd if earlier else Decimal(0),
         storage=earlier.storage if earlier else StorageCost(),
+        overhead_usd=earlier.overhead_usd if earlier else Decimal(0),
         workers_ready=0,
         workers_starting=0,
         workers_lost=0,

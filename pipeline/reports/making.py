@@ -6,11 +6,12 @@ from decimal import Decimal
 import duckdb
 
 from pipeline.ledger_schema import CATEGORIES
+from pipeline.overhead import told_overhead
 from pipeline.reports.advice import advise
 from pipeline.reports.by import NODE_KEYS, By, parse_by
 from pipeline.reports.figures import Failure, Group, ListPrice, Report, Saved
 from pipeline.reports.ledger import Ledger
-from pipeline.reports.notes import notes_on, untagged
+from pipeline.reports.notes import notes_on, overhead_notes, untagged
 from pipeline.reports.storage import storage_of
 from pipeline.reports.summing import gather, groups, total
 from pipeline.reports.timeline import last_heartbeat, sessions, slots
@@ -55,7 +56,7 @@ def make_report(
     failures = _failures(ledger, everything)
     by_type, _ = groups(ledger, _BY_TYPE)
     by_type = [group for group in by_type if group.nodes]
-    overhead = _overhead(ledger)
+    unheld, told = _unheld(ledger), _told(ledger)
     if key.text == "cause":
         chosen, left_out = [_failed(failure) for failure in failures], 0
     else:
@@ -65,7 +66,7 @@ def make_report(
         jobs=ledger.jobs,
         since=since,
         total=everything,
-        overhead_usd=overhead,
+        overhead_usd=unheld + sum((usd for usd, _ in told), Decimal(0)),
         storage=storage_of(ledger),
         by_node_type=tuple(by_type),
         by=by,
@@ -79,15 +80,20 @@ def make_report(
         over_time=tuple(slots(ledger)) if time_line else (),
         price_sources=_price_sources(ledger),
         last_heartbeat_at=last_heartbeat(ledger),
-        notes=(*notes_on(ledger, overhead), *untagged(ledger, key)),
+        notes=(*notes_on(ledger, unheld), *overhead_notes(told), *untagged(ledger, key)),
         skipped=tuple(ledger.skipped),
     )
 
 
-def _overhead(ledger: Ledger) -> Decimal:
+def _unheld(ledger: Ledger) -> Decimal:
     """What images cost on node sessions that the nodes ledger does not hold."""
     (row,) = ledger.rows("SELECT coalesce(sum(usd), 0) AS usd FROM facts ANTI JOIN sessions USING (job, node_session)")
     return Decimal(row["usd"])
+
+
+def _told(ledger: Ledger) -> list[tuple[Decimal, str]]:
+    """Overhead that drivers told: dollars and source, job by job."""
+    return [one for _, facts in ledger.told("overhead") if (one := told_overhead(facts)) is not None]
 
 
 def _price_sources(ledger: Ledger) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a reader of a report should know of the rows that it was made from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from pipeline.ledger_schema import CATEGORIES
@@ -31,7 +31,7 @@ SELECT count(*) AS sessions, count(DISTINCT node_id) AS nodes FROM (
 """
 
 
-def notes_on(ledger: Ledger, overhead_usd: Decimal) -> Iterator[str]:
+def notes_on(ledger: Ledger, unheld_usd: Decimal) -> Iterator[str]:
     """One sentence for each thing out of the ordinary."""
     (row,) = ledger.rows(_COUNTS)
     if row["running"]:
@@ -54,8 +54,17 @@ def notes_on(ledger: Ledger, overhead_usd: Decimal) -> Iterator[str]:
     if overlaps["sessions"]:
         nodes = "one node" if overlaps["nodes"] == 1 else f"{overlaps['nodes']:,} nodes"
         yield f"{_sessions(overlaps['sessions'], 'overlaps', 'overlap')} an earlier one of the same node ({nodes})"
-    if overhead_usd:
-        yield f"overhead: images name node sessions that the nodes ledger does not hold, for ${overhead_usd:f}"
+    if unheld_usd:
+        yield f"overhead: images name node sessions that the nodes ledger does not hold, for ${unheld_usd:f}"
+
+
+def overhead_notes(told: Iterable[tuple[Decimal, str]]) -> Iterator[str]:
+    """What drivers counted beside the node sessions, by who said its price."""
+    by_source: dict[str, Decimal] = {}
+    for usd, source in told:
+        by_source[source] = by_source.get(source, Decimal(0)) + usd
+    for source, usd in by_source.items():
+        yield f"overhead: ${usd:f} for the cluster's head while it drove" + (f" ({source})" if source else "")
 
 
 def untagged(ledger: Ledger, by: By) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.stores.memory import MemoryStore
+from jobs.head_price import head_price
 from jobs.jobfile import JobFile, NodeEntry
 from jobs.node_offers import capped, count_gpus, node_offers
 from jobs.price_files import own_machine
@@ -14,6 +15,7 @@ from jobs.profiles import node_types, profile_names, read_profile
 from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of, store_of
 from pipeline.errors import JobFileError, ModelError, StoreRefusedError
 from pipeline.job import NodeOffer
+from pipeline.overhead import HeadPrice
 
 
 def job_file(*nodes: NodeEntry, workers: int | None = None) -> JobFile:
@@ -64,6 +66,18 @@ def test_price_of_this_machine_can_be_said() -> None:
     assert (offer.usd_per_hour, offer.price_source) == (Decimal("0.5"), "job file")
     with pytest.raises(JobFileError, match=r'must be an amount in US dollars such as 0\.25, got "cheap"'):
         node_offers(job_file(), {"SPOTRENDER_LOCAL_USD_PER_HOUR": "cheap"}, gpus_here=0)
+
+
+def test_head_has_a_price_only_on_a_cluster_and_where_somebody_says_it() -> None:
+    """This machine is a node of its own jobs, and an amount that is none is refused."""
+    environ = {"SPOTRENDER_HEAD_USD_PER_HOUR": "0.192"}
+    said = head_price(environ, address="10.0.0.5:6379")
+    assert said == HeadPrice(usd_per_hour=Decimal("0.192"), source="SPOTRENDER_HEAD_USD_PER_HOUR")
+    assert head_price(environ, address=None) is None
+    assert head_price(environ, address="in-process") is None
+    assert head_price({}, address="auto") is None
+    with pytest.raises(JobFileError, match="SPOTRENDER_HEAD_USD_PER_HOUR: must be an amount in US dollars"):
+        head_price({"SPOTRENDER_HEAD_USD_PER_HOUR": "-2"}, address="auto")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pipeline.job import Job, Settings
 from pipeline.layout import records_prefix
 from pipeline.model import Model
 from pipeline.orders import StopButton
+from pipeline.overhead import HeadPrice
 from pipeline.record import Outcome, Record, RecordedImage, record_from_json
 from pipeline.request_table import RequestTable
 from pipeline.run_job import run_job
@@ -132,6 +133,7 @@ class Studio:
         compute: Callable[..., WatchedCompute] = WatchedCompute,
         session: str | None = None,
         store: MortalStore | None = None,
+        head: HeadPrice | None = None,
     ) -> Status:
         """One driver's run.
 
@@ -142,6 +144,7 @@ class Studio:
             compute: kind of workers; two of them.
             session: node session; each driver has its own by default.
             store: the driver's; by default one that is always there.
+            head: what the cluster's head costs.
         """
         store = store or MortalStore(self.store, {}, self.clock)
         self._compute = compute(
@@ -154,7 +157,7 @@ class Studio:
         )
         button = StopButton()
         around = world(store, self._compute, self.clock, self._attempts)
-        around = replace(around, on_status=lambda status: watch(status, button))
+        around = replace(around, on_status=lambda status: watch(status, button), head=head)
         return run_job(prepared.job, settings or Settings(nodes=()), prepared.table, around, button)
 
     @property
