@@ -3,11 +3,14 @@
 import os
 import sys
 
+from jobs.exiting import end_at_once, exit_with
+
 EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run `spotrender` with the process's arguments, and exit with its code."""
+    end_at_once()
     try:
         from jobs.cli import run  # takes a third of a second, in which Ctrl-C may come
 
@@ -15,7 +18,7 @@ def main() -> None:
     except KeyboardInterrupt:
         os.write(2, b"error: interrupted\n")
         code = EXIT_INTERRUPTED
-    sys.exit(code)
+    exit_with(code)
 
 
 if __name__ == "__main__":

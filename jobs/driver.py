@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from jobs.driving import drive, stored_job, stored_requests
+from jobs.exiting import end_at_once, exit_with
 from jobs.wiring import open_store
 from pipeline.errors import SpotrenderError, UserError
 from pipeline.status import Status
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("--store", required=True)
     parser.add_argument("--workers", type=int)
     arguments = parser.parse_args()
+    end_at_once()
     try:
         store = open_store(arguments.store)
         job, printer = stored_job(store, arguments.job), _Printer()
@@ -25,8 +27,9 @@ def main() -> None:
             )
     except SpotrenderError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2 if isinstance(error, UserError) else 1)
-    sys.exit(status.state.exit_code)
+        exit_with(2 if isinstance(error, UserError) else 1)
+    else:
+        exit_with(status.state.exit_code)
 
 
 class _Printer:

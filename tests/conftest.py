@@ -14,6 +14,9 @@ settings.register_profile("repeatable", deadline=None, print_blob=True, derandom
 settings.register_profile("soak", deadline=None, print_blob=True, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+# Torch's threads sleep while they wait for one another: processes that spin on two cores slow each other tenfold.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 PERSONAL = ("SPOTRENDER_STORE", "AWS_PROFILE", "RAY_ADDRESS", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
 """Variables by which somebody's shell would change what the tests see."""
 

@@ -58,7 +58,9 @@ class Command:
     def end(self) -> tuple[int, Any]:
         """Wait until it ends by itself; gives its exit code and the JSON document that it printed."""
         out, _ = self._process.communicate(timeout=PATIENCE_SECONDS)
-        assert out, f"exit code {self._process.returncode}, nothing on stdout:\n{self.stderr()}"
+        died = f"exit code {self._process.returncode}:\n{self.stderr()}"
+        assert self._process.returncode >= 0, f"killed by a signal, {died}"
+        assert out, f"nothing on stdout, {died}"
         return self._process.returncode, json.loads(out, parse_float=Decimal)
 
     def stderr(self) -> str:

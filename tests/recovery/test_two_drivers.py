@@ -4,6 +4,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def submit(place: Store, tmp_path: Path) -> list[str]:
     """The command that both processes run."""
     write_manifest(tmp_path / "prompts.jsonl", prompts=PROMPTS)
     made = ["submit", str(tmp_path / "prompts.jsonl"), "--model", "synthetic", "--store", place.uri]
-    return [*made, "--batch-size", "2", "--address", "in-process", "--set", "model_options.seconds_per_batch=0.3"]
+    return [*made, "--batch-size", "2", "--address", "in-process", "--set", "model_options.seconds_per_batch=0.4"]
 
 
 def only_job(store: Store) -> str:
@@ -67,13 +68,20 @@ def follows(process: Command) -> bool:
     return "is driven by" in process.stderr() and "following" in process.stderr()
 
 
+@contextmanager
+def two(store: Store, submit: list[str]) -> Iterator[tuple[Command, Command]]:
+    """Started together, so that neither is late on a busy machine: the one that drives, and the one that follows."""
+    with command(submit) as one, command(submit) as other:
+        one.until(lambda: follows(one) or follows(other))
+        driver, follower = (other, one) if follows(one) else (one, other)
+        driver.until(lambda: len(records(store)) > 1)
+        yield driver, follower
+
+
 def test_second_submit_follows_and_ends_with_the_same_document(place: Store, submit: list[str]) -> None:
     """One drives; both end together, with the same result and exit code, and every image was rendered once."""
-    with command(submit) as first:
-        first.until(lambda: len(records(place)) > 1)
-        with command(submit) as second:
-            second.until(lambda: follows(second))
-            (code, result), (other_code, other) = first.end(), second.end()
+    with two(place, submit) as (first, second):
+        (code, result), (other_code, other) = first.end(), second.end()
     assert (code, result["state"], result["rendered"]) == (0, "SUCCEEDED", PROMPTS)
     assert (other_code, other) == (code, result)
     assert len(statuses(place)) == 1
@@ -82,13 +90,10 @@ def test_second_submit_follows_and_ends_with_the_same_document(place: Store, sub
 
 def test_follower_takes_over_when_the_driver_is_killed(place: Store, submit: list[str]) -> None:
     """Kill -9 of the driver: the follower sees it is gone from this machine, says so, and renders the rest."""
-    with command(submit) as first:
-        first.until(lambda: len(records(place)) > 1)
-        with command(submit) as second:
-            second.until(lambda: follows(second))
-            first.kill()
-            code, result = second.end()
-            assert "is gone: taking over" in second.stderr()
+    with two(place, submit) as (first, second):
+        first.kill()
+        code, result = second.end()
+        assert "is gone: taking over" in second.stderr()
     assert (code, result["state"], result["rendered"]) == (0, "SUCCEEDED", PROMPTS)
     assert len(statuses(place)) == 2
     images = {image["image_id"] for record in records(place) for image in record["images"]}
@@ -98,13 +103,10 @@ def test_follower_takes_over_when_the_driver_is_killed(place: Store, submit: lis
 
 def test_driver_asleep_wakes_up_to_find_the_job_taken_over(place: Store, submit: list[str]) -> None:
     """SIGSTOP, until the follower has finished the job; SIGCONT: it stops, says who drives, and changes nothing."""
-    with command(submit) as first:
-        first.until(lambda: len(records(place)) > 1)
-        with command(submit) as second:
-            second.until(lambda: follows(second))
-            first.signal(signal.SIGSTOP)
-            code, result = second.end()
-            assert "takes over when that has lasted" in second.stderr()
+    with two(place, submit) as (first, second):
+        first.signal(signal.SIGSTOP)
+        code, result = second.end()
+        assert "takes over when that has lasted" in second.stderr()
         assert (code, result["state"], result["rendered"]) == (0, "SUCCEEDED", PROMPTS)
         before = {info.key: info.etag for info in place.list("") if "/records/" not in info.key}
         first.signal(signal.SIGCONT)
@@ -119,14 +121,11 @@ def test_driver_asleep_wakes_up_to_find_the_job_taken_over(place: Store, submit:
 
 def test_interrupted_follower_leaves_the_driver_alone(place: Store, submit: list[str]) -> None:
     """Ctrl-C ends only the one that follows."""
-    with command(submit) as first:
-        first.until(lambda: len(records(place)) > 1)
-        with command(submit) as second:
-            second.until(lambda: follows(second))
-            second.interrupt()
-            code, _ = second.end()
-            assert code == 130
-            assert "no longer following" in second.stderr()
+    with two(place, submit) as (first, second):
+        second.interrupt()
+        code, _ = second.end()
+        assert code == 130
+        assert "no longer following" in second.stderr()
         code, result = first.end()
     assert (code, result["state"]) == (0, "SUCCEEDED")
     check_rendered_once(place)
