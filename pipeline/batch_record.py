@@ -13,7 +13,7 @@ from pipeline.imaging.metadata import Metadata
 from pipeline.layout import image_key
 from pipeline.money import interval_nano_usd, split, usd
 from pipeline.ports import Picture
-from pipeline.record import Node, Outcome, Profile, Record, RecordedImage
+from pipeline.record import GpuUse, Node, Outcome, Profile, Record, RecordedImage
 
 _LONGEST_MESSAGE = 500
 
@@ -32,6 +32,7 @@ class BatchFacts:
     """When it left it."""
     stages_ns: dict[str, int]
     memory_bytes: int = 0
+    gpu_use: GpuUse | None = None
 
 
 def finished_image(assignment: Assignment, place: int, picture: Picture) -> tuple[RecordedImage, bytes | None]:
@@ -111,6 +112,7 @@ def batch_record(assignment: Assignment, facts: BatchFacts, images: Sequence[Rec
         usd=usd(nano),
         stages_ns=facts.stages_ns,
         memory_bytes=facts.memory_bytes,
+        gpu_use=facts.gpu_use,
         images=share_cost(images, gpu_nanoseconds=gpu_nanoseconds, nano=nano),
     )
 

@@ -105,6 +105,8 @@ class Finishing:
 
     def _commit(self, denoised: _Denoised, pictures: Sequence[Picture], tenure: Tenure) -> None:
         workplace, batch, stages_ns = self._workplace, denoised.batch, denoised.stages_ns
+        gauge = workplace.gauge
+        use = None if gauge is None else gauge.between(tenure.started_ns, tenure.ended_ns)
         started_ns = workplace.clock.now_ns()
         with workplace.backlog.at("encoder"):
             done = workplace.stages.each(self._image, zip(batch.places, pictures, strict=True))
@@ -122,6 +124,7 @@ class Finishing:
             ended_ns=tenure.ended_ns,
             stages_ns=stages_ns,
             memory_bytes=self._renderer.peak_memory_bytes(),
+            gpu_use=use,
         )
         record = batch_record(self._assignment, facts, [image for image, _ in done])
         self._patiently(lambda: put_record(workplace.store, record))

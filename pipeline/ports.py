@@ -16,7 +16,7 @@ from pipeline.events import Assignment, WorkerEvent
 from pipeline.job import NodeOffer
 from pipeline.model import Model
 from pipeline.performance import Levers
-from pipeline.record import Profile
+from pipeline.record import GpuUse, Profile
 from pipeline.request import Request, Variant
 
 PutMode = Literal["create", "overwrite"]
@@ -134,6 +134,13 @@ class Renderer(Protocol):
 
     def close(self) -> None:
         """Free the device."""
+
+
+class Gauge(Protocol):
+    """What the device's driver knows of its use; never fails."""
+
+    def between(self, started_ns: int, ended_ns: int) -> GpuUse | None:
+        """How the device was used between two instants, of which the later one has just passed; None: not known."""
 
 
 @runtime_checkable

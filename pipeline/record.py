@@ -103,6 +103,18 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUse:
+    """What the GPU's driver tells of a batch's time; None: it does not tell that."""
+
+    busy: float | None
+    """Share of the time in which the GPU computed anything, from 0 to 1; of the last seconds of a long batch."""
+    watts: float | None
+    """Power drawn on average, of the same seconds."""
+    memory_bytes: int | None
+    """In use on the whole GPU when the batch was done, by whomever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedImage:
     """One image of a record."""
 
@@ -162,6 +174,8 @@ class Record:
     """Wall time of each stage: denoise, decode, encode, upload."""
     memory_bytes: int = 0
     """Most that the device held at once for the batch, weights included; of a CPU worker, its process; 0: not known."""
+    gpu_use: GpuUse | None = None
+    """How busy the GPU was; absent where nobody can tell."""
     images: tuple[RecordedImage, ...] = ()
     voids: tuple[str, ...] = ()
     """Names of records that count no longer (repair): their images are rendered again."""
@@ -187,10 +201,13 @@ def record_to_json(record: Record) -> bytes:
         "profile": record.profile and _values(record.profile),
         "images": [_values(image) for image in record.images],
     }
+    use = values.pop("gpu_use")
+    if use is not None:
+        values["gpu_use"] = _values(use)
     return json.dumps(values, default=str, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _values(one: Record | RecordedImage | Node | Profile) -> dict[str, Any]:
+def _values(one: Record | RecordedImage | Node | Profile | GpuUse) -> dict[str, Any]:
     """The fields by name; `dataclasses.asdict` would copy all that is below them too, at four times the cost."""
     return {name: getattr(one, name) for name in type(one).__slots__}
 
@@ -208,6 +225,7 @@ def record_from_json(body: bytes) -> Record:
     node = values.pop("node")
     profile = values.pop("profile")
     forgives = tuple(values.pop("forgives", ()))
+    use = values.pop("gpu_use", None)
     images = tuple(
         RecordedImage(**(image | {"outcome": Outcome(image["outcome"]), "usd": Decimal(image["usd"])}))
         for image in values.pop("images")
@@ -215,6 +233,7 @@ def record_from_json(body: bytes) -> Record:
     return Record(
         **(values | {"usd": Decimal(values["usd"]), "voids": tuple(values["voids"])}),
         forgives=forgives,
+        gpu_use=None if use is None else GpuUse(**use),
         node=None if node is None else Node(**(node | {"usd_per_hour": Decimal(node["usd_per_hour"])})),
         profile=None if profile is None else Profile(**(profile | {"levers": tuple(profile.get("levers", ()))})),
         images=images,

@@ -23,7 +23,7 @@ from pipeline.events import (
     WorkerStarting,
 )
 from pipeline.model import Model
-from pipeline.ports import Clock, Renderer, Store
+from pipeline.ports import Clock, Gauge, Renderer, Store
 from pipeline.record import Cause, Node
 from pipeline.stages import Stages, ThreadStages
 from pipeline.storage_cost import calls_of, facts_of
@@ -43,6 +43,7 @@ class Worker:
         clock: instants of the device's time line.
         encode_threads: for gate and encoding.
         stages: in place of threads, for tests.
+        gauge: tells how busy the device is, where anybody can.
         go_on: whether to stay, for other models, when the first one cannot be loaded.
     """
 
@@ -58,6 +59,7 @@ class Worker:
         clock: Clock,
         encode_threads: int = 2,
         stages: Stages | None = None,
+        gauge: Gauge | None = None,
         go_on: bool = False,
     ) -> None:
         self._name = name
@@ -90,6 +92,7 @@ class Worker:
             leaving=self._leaving,
             closed=lambda: self._closed,
             poison=self._poison,
+            gauge=gauge,
             slots=threading.Semaphore(self._stages.batches_in_flight),
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.backlog import Backlog
 from pipeline.device import Device
 from pipeline.events import WorkerEvent
-from pipeline.ports import Clock, Store
+from pipeline.ports import Clock, Gauge, Store
 from pipeline.record import Node
 from pipeline.request import Variant
 from pipeline.stages import Stages
@@ -75,6 +75,8 @@ class Workplace:
     """Told when this process must not render anything more."""
     slots: threading.Semaphore
     """One for each batch that may be between the device and the store; bounds the memory."""
+    gauge: Gauge | None = None
+    """None where nobody can tell how busy the device is."""
     backlog: Backlog = field(default_factory=Backlog)
     pace: Pace = field(default_factory=Pace)
     most_at_once: dict[Shape, int] = field(default_factory=dict)

@@ -1,8 +1,10 @@
 """Builds a worker where it is to run, with the checks that come before its first model is loaded."""
 
+import os
 from dataclasses import dataclass
 
 from infra.compute.gpu import gpu_present
+from infra.compute.gpu_gauge import open_gauge
 from infra.compute.spec import ComputeSpec
 from infra.stores.table import open_store
 from pipeline.errors import ClusterRefusedError, NotFoundError
@@ -55,6 +57,7 @@ def assemble_worker(post: Post, *, clock: Clock) -> Worker:
         store=store,
         clock=clock,
         encode_threads=spec.encode_threads,
+        gauge=None if post.device == "cpu" else open_gauge(os.environ),
         go_on=len(spec.models) > 1,
     )
 
