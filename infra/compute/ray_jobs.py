@@ -28,8 +28,8 @@ def submit_driver(
     Args:
         address: of the cluster's dashboard, such as `http://10.0.0.5:8265`.
         submission_id: derived from the job's id.
-        command: such as `python -P -m jobs.console submit ... --address auto`, where `-P` keeps the folder that the driver
-            happens to start in out of its imports; never through `uv run`, which Ray would repeat in every worker.
+        command: such as `python -P -m jobs.console submit ... --address auto`, where `-P` keeps the folder that the
+            driver happens to start in out of its imports; never by `uv run`, which Ray would repeat in each worker.
         environment: for the driver; is shown to everyone who can see the dashboard, so it must hold no secret.
         working_dir: folder with what the command names by relative path (job file, manifest); sent along.
         ship_code: send our packages; False where the cluster's image holds them.
