@@ -18,6 +18,8 @@ import pipeline
 from pipeline.ledger_schema import IMAGES, NODES
 
 _MONEY = ("usd", "price", "cost", "nano", "accrued", "billable", "billed", "budget")
+_HEAVY = ("pipeline.renderers.diffusion", "pipeline.renderers.dry_run")
+"""They load torch, and know no money."""
 _NO_MONEY = {"accrued_at", "price_source", "prices"}
 
 
@@ -25,7 +27,7 @@ def modules() -> Iterator[str]:
     """All of the domain, of the providers and of the commands."""
     for package in (pipeline, infra.providers, jobs):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if "renderers.diffusion" not in module.name:  # loads torch, and knows no money
+            if not module.name.startswith(_HEAVY):
                 yield module.name
 
 

@@ -39,7 +39,7 @@ def test_gpus_are_plausible_by_arithmetic(catalogue: Catalogue) -> None:
 def test_every_node_type_has_a_card_of_the_catalogue(catalogue: Catalogue) -> None:
     """With about the memory that the node's provider tells."""
     offers = read_offers(catalogue)
-    assert {"g5.xlarge", "runpod-rtx-4090", "coreweave-8x-h100"} <= set(offers)
+    assert {"g5.xlarge", "runpod-4090", "coreweave-8x-h100"} <= set(offers)
     assert [offer.type for offer in offers.values() if not offer.card] == []
     assert (offers["p4d.24xlarge"].card, offers["p4de.24xlarge"].card) == ("A100 40GB SXM", "A100 80GB SXM")
 
