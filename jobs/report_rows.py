@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from jobs.report import MadeReport
 from jobs.terminal_text import printable
-from pipeline.ledger_schema import CATEGORIES
+from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
 from pipeline.money import NANO
-from pipeline.reports.figures import Group, Report
+from pipeline.reports.figures import NS_PER_HOUR, Group, Report
 
 _MONEY = pa.decimal128(38, 9)
 _RATIO = pa.decimal128(38, 6)
@@ -36,9 +36,11 @@ COLUMNS = pa.schema(
         ("images_per_usd", _MONEY),
         *((f"{category}_usd", _MONEY) for category in CATEGORIES),
         *((f"{category}_share", _RATIO) for category in CATEGORIES),
+        *((f"{part}_usd", _MONEY) for part in STARTUP_PARTS),
+        *((f"{part}_hours", _RATIO) for part in STARTUP_PARTS),
     ]
 )
-"""One row for each group; shares and utilisation from 0 to 1."""
+"""One row for each group; shares and utilisation from 0 to 1. The parts of `startup` are null where nobody knows."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for a formula at the beginning of a cell."""
@@ -52,6 +54,10 @@ def row(group: Group, by: str) -> dict[str, Any]:
             values[name] = getattr(group, name)
     values |= {f"{category}_usd": group.categories[category] for category in CATEGORIES}
     values |= {f"{category}_share": group.share(category) for category in CATEGORIES}
+    for part in STARTUP_PARTS:
+        values[f"{part}_usd"] = group.startup_parts[part] if group.startup_parts else None
+        hours = Decimal(group.startup_nanoseconds[part]) / NS_PER_HOUR if group.startup_nanoseconds else None
+        values[f"{part}_hours"] = hours
     for field in COLUMNS:
         if isinstance(values[field.name], Decimal):
             values[field.name] = values[field.name].quantize(NANO if field.type == _MONEY else Decimal("0.000001"))

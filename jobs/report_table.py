@@ -86,6 +86,10 @@ def _spent_on(report: Report) -> Table:
         usd, time = total.categories[category], total.nanoseconds[category]
         if usd or time:
             table.add_row(category.replace("_", " "), dollars(usd), share(usd, report.usd), duration(time / 1e9))
+        if category == "startup" and time and total.startup_parts and total.startup_nanoseconds:
+            for part, part_usd in total.startup_parts.items():
+                seconds = total.startup_nanoseconds[part] / 1e9
+                table.add_row(f"  {part}", dollars(part_usd), share(part_usd, report.usd), duration(seconds))
     table.add_row("overhead", dollars(report.overhead_usd), share(report.overhead_usd, report.usd), "")
     return table
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
-from pipeline.books import Category, NodeSession, total_nano_usd
+from pipeline.books import STARTUPS, Category, NodeSession, total_nano_usd
 from pipeline.causes import PREEMPTION
 from pipeline.events import (
     AttemptEnded,
@@ -14,6 +14,7 @@ from pipeline.events import (
     NodeGone,
     NoticeCancelled,
     NoticeSeen,
+    Preparing,
     WorkerEvent,
     WorkerLost,
     WorkerReady,
@@ -86,9 +87,12 @@ class Accounts:
                 self._worked(event, session, gpu)
             case WorkerReady():
                 session.switch(gpu, event.at_ns, self._without_batch(event.worker))
+            case Preparing():
+                noticed = event.worker in self._noticed
+                session.switch(gpu, event.at_ns, Category.LOST_TO_PREEMPTION if noticed else Category(event.what))
             case NoticeSeen(kind="reclaim"):
                 self._noticed.add(event.worker)
-                session.relabel(gpu, event.at_ns, (Category.IDLE, Category.STARTUP), Category.LOST_TO_PREEMPTION)
+                session.relabel(gpu, event.at_ns, (Category.IDLE, *STARTUPS), Category.LOST_TO_PREEMPTION)
             case NoticeCancelled():
                 self._noticed.discard(event.worker)
                 session.relabel(gpu, event.at_ns, (Category.LOST_TO_PREEMPTION,), Category.IDLE)
@@ -149,7 +153,7 @@ class Accounts:
             session.lose(gpu, event.at_ns, category, then=Category.LOST_TO_PREEMPTION)
         else:
             let_go = event.cause == Cause.HANDED_BACK
-            session.lose(gpu, event.at_ns, category, then=None if let_go else Category.STARTUP)
+            session.lose(gpu, event.at_ns, category, then=None if let_go else Category.BOOT)
 
     def _lives(self, session: NodeSession) -> bool:
         """Whether a node has any worker."""

@@ -23,13 +23,22 @@ class Category(StrEnum):
 
     COMMITTED = "committed"
     """Batches whose record is in the store; divided into rendering, duplicate and failed when the ledger is written."""
+    BOOT = "boot"
+    """Start-up until a worker stands on the GPU: the machine's, and the wait for another process."""
+    LOAD = "load"
+    """Start-up while a worker loads a model."""
+    COMPILE = "compile"
+    """Start-up while a worker compiles a model."""
     STARTUP = "startup"
-    """Boot, join, model load, compile."""
+    """Start-up of sessions whose driver did not tell these three apart."""
     LOST_TO_PREEMPTION = "lost_to_preemption"
     LOST_TO_FAILURE = "lost_to_failure"
     IDLE = "idle"
     """Waiting for work, for the store, for the tail."""
 
+
+STARTUPS = (Category.BOOT, Category.LOAD, Category.COMPILE, Category.STARTUP)
+"""All that is `startup` in the ledger."""
 
 _LOST = {Category.LOST_TO_PREEMPTION, Category.LOST_TO_FAILURE}
 
@@ -70,7 +79,7 @@ class GpuLine:
 
     since_ns: int
     """When the present owner began."""
-    owner: Owner = Category.STARTUP
+    owner: Owner = Category.BOOT
     worker_since_ns: int | None = None
     """When the first worker of this job stood on it; None before."""
     closed: dict[Category, Span] = field(default_factory=lambda: {category: Span() for category in Category})
@@ -110,14 +119,14 @@ class NodeSession:
         self.away = Span()
         """GPU time of a session of schema 1 that was nobody's; no part of the lifetime."""
         self.shared = Span()
-        """GPU time that another job of the store pays for; no part of the lifetime, taken out of `startup`."""
+        """GPU time that another job of the store pays for; no part of the lifetime, taken out of `boot`."""
         self.lost: list[BatchKey] = []
         """Batches that were given up; one of them may be committed all the same, which its record tells."""
         self.gpus = [GpuLine(started_ns) for _ in range(node.gpu_count)]
 
     def start(self, gpu: int, at_ns: int) -> None:
         """A worker is up on this GPU and begins to load its model."""
-        self.switch(gpu, at_ns, Category.STARTUP)
+        self.switch(gpu, at_ns, Category.LOAD)
         line = self.gpus[gpu]
         line.worker_since_ns = line.worker_since_ns or line.since_ns
 
@@ -187,7 +196,7 @@ class NodeSession:
                 continue
             if isinstance(line.owner, Category):
                 line.owner = Category.LOST_TO_FAILURE
-            self.lose(gpu, at_ns, Category.LOST_TO_FAILURE, then=Category.STARTUP)
+            self.lose(gpu, at_ns, Category.LOST_TO_FAILURE, then=Category.BOOT)
 
     def reopen(self, at_ns: int) -> None:
         """A node that was let go is there again: its session goes on, and the time in between is nobody's."""
@@ -195,7 +204,7 @@ class NodeSession:
             return
         at_ns = max(at_ns, self.ended_ns)
         for gpu, line in enumerate(self.gpus):
-            self.switch(gpu, at_ns, Category.STARTUP)
+            self.switch(gpu, at_ns, Category.BOOT)
             line.worker_since_ns = line.worker_since_ns or at_ns
         self.ended_ns, self.heartbeat_ns, self.terminated_by = None, at_ns, "running"
 
@@ -233,7 +242,7 @@ class NodeSession:
                     total.add(self.span(gpu, piece.started_ns, piece.ended_ns))
             if now_ns is not None and line.owner is category and now_ns > line.since_ns:
                 total.add(self.span(gpu, line.since_ns, now_ns))
-        if category is Category.STARTUP:
+        if category is Category.BOOT:
             total.take(self.shared)
         return total
 

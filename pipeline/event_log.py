@@ -10,6 +10,8 @@ from pipeline.events import (
     ModelRefused,
     NoticeCancelled,
     NoticeSeen,
+    Preparing,
+    Remark,
     StoreSilent,
     WorkerEvent,
     WorkerLost,
@@ -27,7 +29,7 @@ def log_event(event: WorkerEvent) -> None:
     match event:
         case DidNotFit() | BatchTuned() | AttemptEnded() | BatchCommitted():
             _log_work(event)
-        case WorkerStarting() | WorkerReady() | NoticeCancelled():
+        case WorkerStarting() | WorkerReady() | Preparing() | NoticeCancelled():
             _log_good_news(event)
         case WorkerRefused():
             _LOG.warning("worker cannot be used: %s: %s", event.cause, event.message, extra={"worker": event.worker})
@@ -38,11 +40,13 @@ def log_event(event: WorkerEvent) -> None:
             _LOG.warning("model %s cannot be loaded: %s", event.model, event.message, extra={"worker": event.worker})
         case StoreSilent() if event.message:
             _LOG.warning("the store does not answer: %s", event.message, extra={"worker": event.worker})
+        case Remark():
+            _LOG.info("%s", event.message, extra={"worker": event.worker})
         case NoticeSeen():
             _LOG.warning("the node may go: %s, says %s", event.kind, event.source, extra={"worker": event.worker})
 
 
-def _log_good_news(event: WorkerStarting | WorkerReady | NoticeCancelled) -> None:
+def _log_good_news(event: WorkerStarting | WorkerReady | Preparing | NoticeCancelled) -> None:
     """Workers come and stay."""
     extra = {"worker": event.worker}
     match event:
@@ -51,6 +55,8 @@ def _log_good_news(event: WorkerStarting | WorkerReady | NoticeCancelled) -> Non
             _LOG.info("worker starts on %s (%s, %s)", node.node_id, node.node_type, node.market, extra=extra)
         case WorkerReady():
             _LOG.info("worker is ready", extra=extra)
+        case Preparing():
+            _LOG.info("worker %ss %s", event.what, event.message, extra=extra)
         case NoticeCancelled():
             _LOG.info("the node stays after all", extra=extra)
 

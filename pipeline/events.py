@@ -160,6 +160,29 @@ class DeviceTaken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """From `at_ns` until the next `DeviceTaken` a ready worker makes its device ready for a batch: that is start-up."""
+
+    worker: str
+    at_ns: int
+    what: Literal["load", "compile"]
+    """Another model is loaded, or one compiled for batches of another shape."""
+    message: str
+    """In a few words, for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What a worker decided by itself, and a person may want to know."""
+
+    worker: str
+    at_ns: int
+    about: str
+    """Remarks about the same thing are logged once, whichever worker makes them."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DidNotFit:
     """A batch of this size did not fit into the memory of this worker's device."""
 
@@ -265,6 +288,8 @@ WorkerEvent = (
     | NoticeSeen
     | NoticeCancelled
     | DeviceTaken
+    | Preparing
+    | Remark
     | DidNotFit
     | BatchTuned
     | BatchCommitted

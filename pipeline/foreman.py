@@ -21,6 +21,8 @@ from pipeline.events import (
     ModelRefused,
     NoticeCancelled,
     NoticeSeen,
+    Preparing,
+    Remark,
     StoreSilent,
     WorkerEvent,
     WorkerLost,
@@ -91,12 +93,13 @@ class Foreman:
         self._refused_in_a_row = 0
         self._store_refused: set[str] = set()
         self._listened_ns = standing.clock.now_ns()
+        self._remarked: set[str] = set()
 
     def hear(self, event: WorkerEvent) -> None:
         """Take one event in."""
         if isinstance(event, WorkerLost):
             event = replace(event, cause=self._cause_of_loss(event))
-        log_event(event)
+        self._log(event)
         self._accounts.hear(event)
         self.crew.heard(event.worker)
         match event:
@@ -114,8 +117,16 @@ class Foreman:
                 self._notice(event)
             case NoticeCancelled() | StoreSilent() | DeviceWaits():
                 self.crew.told(event)
-            case Heartbeat():
+            case Preparing() | Remark() | Heartbeat():
                 pass
+
+    def _log(self, event: WorkerEvent) -> None:
+        """Log an event; remarks to which all workers of a kind come only once."""
+        if isinstance(event, Remark):
+            if event.about in self._remarked:
+                return
+            self._remarked.add(event.about)
+        log_event(event)
 
     def make_rounds(self) -> None:
         """See to everybody: who is silent, who is to be replaced or left, what came back."""

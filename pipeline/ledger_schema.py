@@ -59,6 +59,9 @@ CATEGORIES = (
     "unattributed",
 )
 
+STARTUP_PARTS = ("boot", "load", "compile")
+"""What `startup` is made of."""
+
 NODES = pa.schema(
     [
         ("node_session", pa.string()),
@@ -90,6 +93,10 @@ NODES = pa.schema(
         ("launched_at", _INSTANT),
         # The price of the whole node over the session; `usd_per_hour` is the mean where there are several.
         ("prices", pa.list_(pa.struct([("since", _INSTANT), ("usd_per_hour", _MONEY)]))),
+        # What `startup` was: together exactly that; null where the job's drivers did not tell it apart.
+        *((f"{part}_seconds", pa.float64()) for part in STARTUP_PARTS),
+        *((f"{part}_usd", _MONEY) for part in STARTUP_PARTS),
+        *((f"{part}_nanoseconds", pa.int64()) for part in STARTUP_PARTS),
     ]
 )
 
@@ -97,7 +104,9 @@ SORTED_BY = {"images": ("task_id", "image_id", "record"), "nodes": ("started_at"
 """Order of the rows within a file, which its metadata tells; with each column's least and greatest value beside every
 row group, a reader skips what it does not ask for. Whole jobs and days are skipped by the folders' names alone."""
 
-LATER_COLUMNS = frozenset({"heartbeat_at", "node_gpus", "launched_at", "prices"})
+LATER_COLUMNS = frozenset({"heartbeat_at", "node_gpus", "launched_at", "prices"}) | {
+    f"{part}_{unit}" for part in STARTUP_PARTS for unit in ("seconds", "usd", "nanoseconds")
+}
 """Columns that files of this schema version, written before they were added, do not have: read as null."""
 
 

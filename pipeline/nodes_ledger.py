@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.books import Category, NodeSession, Span
+from pipeline.books import STARTUPS, Category, NodeSession, Span
 from pipeline.buckets import instant
 from pipeline.job import Job
 from pipeline.layout import ledger_nodes_key
-from pipeline.ledger_schema import CATEGORIES, NODES, ledger_file
+from pipeline.ledger_schema import CATEGORIES, NODES, STARTUP_PARTS, ledger_file
 from pipeline.money import usd
 from pipeline.ports import Store
 from pipeline.tariff import PriceStep
@@ -60,14 +60,25 @@ def categories(session: NodeSession, spent: Spent, *, now_ns: int) -> dict[str, 
 
     Records of which the books never heard take their time out of what seemed lost, or else idle.
     """
-    name, now_ns = session.node.node_session, session.until_ns(now_ns)
+    return _divided(session, spent, _owned(session, spent, now_ns), session.until_ns(now_ns))
+
+
+def _owned(session: NodeSession, spent: Spent, now_ns: int) -> dict[Category, Span]:
+    """What the books say, and where records say that there was more rendering, then that."""
+    now_ns = session.until_ns(now_ns)
     owned = {category: session.total(category, now_ns) for category in Category}
     claimed = Span()
     for (other, _), span in spent.items():
-        if other == name:
+        if other == session.node.node_session:
             claimed.add(span)
-    for category in (Category.LOST_TO_FAILURE, Category.LOST_TO_PREEMPTION, Category.IDLE, Category.STARTUP):
+    for category in (Category.LOST_TO_FAILURE, Category.LOST_TO_PREEMPTION, Category.IDLE, *reversed(STARTUPS)):
         _move(owned[category], owned[Category.COMMITTED], claimed)
+    return owned
+
+
+def _divided(session: NodeSession, spent: Spent, owned: Mapping[Category, Span], now_ns: int) -> dict[str, Span]:
+    """The seven categories."""
+    name = session.node.node_session
     rendering = spent.get((name, "rendered"), Span())
     duplicate = spent.get((name, "duplicate"), Span())
     # A worker that was given up for lost and came back may have shared its GPU with the next one for a while: the same
@@ -83,9 +94,12 @@ def categories(session: NodeSession, spent: Spent, *, now_ns: int) -> dict[str, 
     given_up.take(duplicate)
     given_up = Span(max(0, given_up.nanoseconds), max(0, given_up.nano_usd))
     given_up.add(owned[Category.LOST_TO_FAILURE])
+    startup = Span()
+    for category in STARTUPS:
+        startup.add(owned[category])
     amounts = {
         "rendering": rendering,
-        "startup": owned[Category.STARTUP],
+        "startup": startup,
         "lost_to_preemption": owned[Category.LOST_TO_PREEMPTION],
         "lost_to_failure": given_up,
         "duplicate": duplicate,
@@ -109,7 +123,8 @@ def _move(pool: Span, committed: Span, claimed: Span) -> None:
 
 def _row(session: NodeSession, spent: Spent, billed: int | None, now_ns: int) -> dict[str, object]:
     node, lifetime = session.node, session.lifetime(now_ns)
-    amounts = categories(session, spent, now_ns=now_ns)
+    owned = _owned(session, spent, now_ns)
+    amounts = _divided(session, spent, owned, session.until_ns(now_ns))
     steps = session.tariff.between(session.started_ns, session.until_ns(now_ns))
     row: dict[str, object] = {
         "node_session": node.node_session,
@@ -138,7 +153,18 @@ def _row(session: NodeSession, spent: Spent, billed: int | None, now_ns: int) ->
         row[f"{category}_seconds"] = amounts[category].nanoseconds / 1e9
         row[f"{category}_usd"] = usd(amounts[category].nano_usd)
         row[f"{category}_nanoseconds"] = amounts[category].nanoseconds
-    return row
+    return row | ({} if owned[Category.STARTUP].nanoseconds else _startup_parts(owned))
+
+
+def _startup_parts(owned: Mapping[Category, Span]) -> dict[str, object]:
+    """Start-up taken apart."""
+    values: dict[str, object] = {}
+    for part in STARTUP_PARTS:
+        span = owned[Category(part)]
+        values[f"{part}_seconds"] = span.nanoseconds / 1e9
+        values[f"{part}_usd"] = usd(span.nano_usd)
+        values[f"{part}_nanoseconds"] = span.nanoseconds
+    return values
 
 
 def _mean_price(session: NodeSession, lifetime: Span, steps: Sequence[PriceStep]) -> Decimal:

@@ -9,8 +9,8 @@ from pipeline.books import Category, GpuLine, NodeSession, Owner, Piece, Span
 from pipeline.record import Node
 from pipeline.tariff import tariff_from_values, tariff_to_values
 
-SESSION_SCHEMA = 2
-"""Version that is written. 1 had one price for each session and kept no intervals."""
+SESSION_SCHEMA = 3
+"""Version that is written. 1 had one price for each session and kept no intervals; 2 did not take start-up apart."""
 
 
 def session_to_json(session: NodeSession) -> bytes:
@@ -43,10 +43,10 @@ def session_from_json(body: bytes) -> NodeSession:
     """Read a session back. Raises: ValueError: not a session, or of a schema version that this code does not know."""
     values: dict[str, Any] = json.loads(body)
     schema = values.get("schema")
-    if schema not in {1, SESSION_SCHEMA}:
-        raise ValueError(f"node session schema {schema!r}, this version reads 1 and {SESSION_SCHEMA}")
+    if schema not in {1, 2, SESSION_SCHEMA}:
+        raise ValueError(f"node session schema {schema!r}, this version reads 1 to {SESSION_SCHEMA}")
     node = Node(**(values["node"] | {"usd_per_hour": Decimal(values["node"]["usd_per_hour"])}))
-    tariff = tariff_from_values(values["tariff"]) if schema == SESSION_SCHEMA else None
+    tariff = tariff_from_values(values["tariff"]) if schema > 1 else None
     session = NodeSession(node, started_ns=values["started_ns"], tariff=tariff)
     session.launched_ns = values.get("launched_ns", session.started_ns)
     session.ended_ns, session.terminated_by = values["ended_ns"], values["terminated_by"]
@@ -54,7 +54,7 @@ def session_from_json(body: bytes) -> NodeSession:
     session.away = Span(**values["away"])
     session.shared = Span(**values.get("shared", {}))
     session.lost = [(attempt, sequence) for attempt, sequence in values.get("lost", ())]
-    session.gpus = [_line(line) if schema == SESSION_SCHEMA else _line_of_schema_1(line) for line in values["gpus"]]
+    session.gpus = [_line(line) if schema > 1 else _line_of_schema_1(line) for line in values["gpus"]]
     return session
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pipeline.attempt import Attempt
 from pipeline.causes import cause_of
-from pipeline.device import Device, Taking
+from pipeline.device import Device, Making, Owner, Taking
 from pipeline.errors import ModelUnavailableError, SpotrenderError
 from pipeline.events import (
     Assignment,
@@ -17,6 +17,7 @@ from pipeline.events import (
     DeviceTaken,
     Heartbeat,
     ModelRefused,
+    Preparing,
     WorkerEvent,
     WorkerReady,
     WorkerRefused,
@@ -175,7 +176,7 @@ class Worker:
             self._end(assignment, Cause.HANDED_BACK, why)
             return
         try:
-            renderer = self._use(assignment.model)
+            renderer = self._change_to(assignment.model)
         except ModelUnavailableError as error:
             self._refuse(assignment.model, error)
             self._end(assignment, Cause.MODEL_UNAVAILABLE, str(error))
@@ -232,6 +233,14 @@ class Worker:
             self._loaded = model
         return self._renderer
 
+    def _change_to(self, model: Model) -> Renderer:
+        """The same for a worker that is ready; loading is start-up."""
+        if self._renderer is not None and self._loaded == model:
+            return self._renderer
+        self._stages.settle()
+        with self._workplace.device.made_ready(Making(what="load", message=f"model {model.name}")):
+            return self._use(model)
+
     def _end(self, assignment: Assignment, cause: Cause, message: str) -> None:
         """Tell the end of an attempt that did not begin."""
         self._events.put(
@@ -245,10 +254,15 @@ class Worker:
             )
         )
 
-    def _tell_device(self, at_ns: int, taking: Taking | None) -> None:
-        if taking is None:
+    def _tell_device(self, at_ns: int, owner: Owner) -> None:
+        if owner is None:
             self._events.put(DeviceTaken(worker=self._name, at_ns=at_ns, attempt=None))
-            return
+        elif isinstance(owner, Making):
+            self._events.put(Preparing(worker=self._name, at_ns=at_ns, what=owner.what, message=owner.message))
+        else:
+            self._tell_taking(at_ns, owner)
+
+    def _tell_taking(self, at_ns: int, taking: Taking) -> None:
         attempt, sequence = taking.key
         self._events.put(
             DeviceTaken(

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from pipeline.storage_cost import StorageCost
 
-_NS_PER_HOUR = Decimal(3_600_000_000_000)
+NS_PER_HOUR = Decimal(3_600_000_000_000)
 
 ListPrice = Callable[[str, str, str], Decimal | None]
 """(provider, node type, region) -> dollars per hour of the whole node on demand; None when nobody knows."""
@@ -45,11 +45,15 @@ class Group:
     """Images that an earlier job had made: at no cost, and in no cost per image."""
     failed: int
     duplicates: int
+    startup_parts: Mapping[str, Decimal] | None = None
+    """Dollars by part of `startup`: boot, load, compile; None for groups of images, and where no session tells them."""
+    startup_nanoseconds: Mapping[str, int] | None = None
+    """GPU-nanoseconds by part of `startup`."""
 
     @property
     def gpu_hours(self) -> Decimal:
         """GPUs x lifetime, hours."""
-        return self.gpu_nanoseconds / _NS_PER_HOUR
+        return self.gpu_nanoseconds / NS_PER_HOUR
 
     @property
     def usd_per_image(self) -> Decimal | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from pipeline.ledger_schema import CATEGORIES
+from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
 from pipeline.reports.by import By
 from pipeline.reports.figures import Group
 from pipeline.reports.ledger import Ledger
@@ -24,6 +24,9 @@ _AMOUNTS = (
     *(f"{category}_nanoseconds" for category in CATEGORIES),
 )
 """Columns of a node session that add up."""
+
+_PARTS = tuple(f"{part}_{unit}" for part in STARTUP_PARTS for unit in ("usd", "nanoseconds"))
+"""Columns of a node session that add up to `startup`, where they are not null; they are not divided among images."""
 
 _DIVIDED = tuple(column for column in _AMOUNTS if column not in {"accrued_usd", "lifetime_gpu_nanoseconds"})
 """Those of them that are divided among groups of images; the other two are sums of them."""
@@ -65,7 +68,12 @@ def groups(ledger: Ledger, by: By) -> tuple[list[Group], int]:
     """The groups, dearest first, and how many of them are added up in the last one, `(others)`."""
     sums = _by_node(by.expression) if by.of_nodes else _by_image()
     columns = ["nodes", *_STATES, *_AMOUNTS, *_OUTCOMES]
-    totals = ", ".join(f"coalesce(sum({column}), 0) AS {column}" for column in columns)
+    totals = ", ".join(
+        [
+            *(f"coalesce(sum({column}), 0) AS {column}" for column in columns),
+            *(f"sum({column}) AS {column}" for column in (_PARTS if by.of_nodes else ())),
+        ]
+    )
     rows = ledger.rows(
         f"""WITH summed AS ({sums}),
         ranked AS (
@@ -86,6 +94,7 @@ def total(ledger: Ledger) -> Group:
 
 
 def _group(row: dict[str, Any]) -> Group:
+    told = all(row.get(column) is not None for column in _PARTS)
     return Group(
         name=row["name"],
         nodes=int(row["nodes"]),
@@ -97,6 +106,8 @@ def _group(row: dict[str, Any]) -> Group:
         billable_usd=Decimal(row["billable_usd"]),
         categories={category: Decimal(row[f"{category}_usd"]) for category in CATEGORIES},
         nanoseconds={category: int(row[f"{category}_nanoseconds"]) for category in CATEGORIES},
+        startup_parts={part: Decimal(row[f"{part}_usd"]) for part in STARTUP_PARTS} if told else None,
+        startup_nanoseconds={part: int(row[f"{part}_nanoseconds"]) for part in STARTUP_PARTS} if told else None,
         rendered=int(row["rendered"]),
         reused=int(row["reused"]),
         failed=int(row["failed"]),
@@ -125,7 +136,7 @@ def _by_node(key: str) -> str:
     """Whole node sessions; images go with theirs, and those without one (reused) by what they say themselves."""
     return f"""
     SELECT * FROM (
-        SELECT coalesce({key}, '') AS key, {_states()}, {_sums(_AMOUNTS)} FROM sessions GROUP BY key
+        SELECT coalesce({key}, '') AS key, {_states()}, {_sums((*_AMOUNTS, *_PARTS))} FROM sessions GROUP BY key
     )
     FULL JOIN (
         SELECT coalesce(key_of_node, own_key, '') AS key, {_counted("images")}

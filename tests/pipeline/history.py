@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from infra.stores.memory import MemoryStore
 from pipeline.bucket_table import bucket_table
 from pipeline.job import Job
-from pipeline.ledger_schema import CATEGORIES
+from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
 from pipeline.record import Cause, Outcome, Record, record_from_json
 from pipeline.request_table import RequestTable
 from pipeline.status import read_status
@@ -118,6 +118,8 @@ def check_books(history: History) -> None:
     for node in nodes:
         times = [node[f"{category}_nanoseconds"] for category in CATEGORIES]
         assert sum(times) == node["lifetime_gpu_nanoseconds"], node
+        for unit in ("nanoseconds", "usd"):
+            assert sum(node[f"{part}_{unit}"] for part in STARTUP_PARTS) == node[f"startup_{unit}"], node
         money = [node[f"{category}_usd"] for category in CATEGORIES]
         assert sum(money) == node["accrued_usd"]
         assert min(times) >= 0, node

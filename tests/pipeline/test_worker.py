@@ -9,7 +9,16 @@ import pytest
 from infra.stores.memory import MemoryStore
 from pipeline.clock import SystemClock
 from pipeline.errors import ModelError, ModelUnavailableError
-from pipeline.events import AttemptEnded, Heartbeat, WorkerEvent, WorkerReady, WorkerRefused, WorkerStarting
+from pipeline.events import (
+    AttemptEnded,
+    DeviceTaken,
+    Heartbeat,
+    Preparing,
+    WorkerEvent,
+    WorkerReady,
+    WorkerRefused,
+    WorkerStarting,
+)
 from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.record import Cause, Outcome
@@ -125,6 +134,20 @@ def test_second_model_replaces_the_first() -> None:
         "load synthetic:1 fp32",
     ]
     assert all(image.outcome is Outcome.RENDERED for image in Worked(events=tuple(one.poll(0)), store=store).images)
+
+
+def test_loading_another_model_is_told_as_start_up() -> None:
+    """From the end of the batch before until the model is there the device is being made ready; then it is taken."""
+    one = worker(MemoryStore())
+    other = replace(synthetic_model(), revision="synthetic:2", name="other")
+    for number, model in enumerate([synthetic_model(), other]):
+        one.work(assignment(["a prompt"], model=model, attempt=f"a{number}"))
+    told = [event for event in one.poll(0) if isinstance(event, Preparing | DeviceTaken)]
+    assert [event.what if isinstance(event, Preparing) else event.attempt for event in told] == [
+        *("a0", None),
+        *("load", None),
+        *("a1", None),
+    ]
 
 
 def test_same_weights_in_another_precision_are_loaded_anew() -> None:

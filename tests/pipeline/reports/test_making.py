@@ -79,6 +79,17 @@ def test_headline_counts_reused_images_apart(store: MemoryStore) -> None:
     assert (report.total.reclaimed, report.total.lost, report.total.running) == (1, 1, 1)
 
 
+def test_start_up_is_taken_apart_where_nodes_are_grouped(store: MemoryStore) -> None:
+    """Boot, load and compile are the whole of it; groups of images, which share it by time, do not claim to know."""
+    report = report_on(store)
+    for group in (report.total, *report.groups):
+        assert group.startup_parts is not None
+        assert group.startup_nanoseconds is not None
+        assert sum(group.startup_parts.values()) == group.categories["startup"]
+        assert sum(group.startup_nanoseconds.values()) == group.nanoseconds["startup"]
+    assert all(group.startup_parts is None for group in report_on(store, by="model").groups)
+
+
 def test_spend_over_time_adds_up_to_every_category(store: MemoryStore) -> None:
     """No nano-dollar is lost between the slots."""
     report = report_on(store)
