@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.causes import cause_of, poisons
+from pipeline.compiling import Compiling
 from pipeline.device import Taking
 from pipeline.errors import HandedBackError, SpotrenderError, StoreRefusedError
 from pipeline.events import Assignment, AttemptEnded, Bottleneck, DeviceWaits, DidNotFit, Suspect
 from pipeline.finishing import Batch, Finishing
 from pipeline.ports import Interruptible, Renderer
 from pipeline.record import Cause
+from pipeline.request import Request
 from pipeline.sizing import Sizing
 from pipeline.workplace import Workplace, shape_of
 
@@ -38,17 +40,18 @@ class _End:
 class Attempt:
     """One try at one task. `run` returns when the device is free again; the end is told by an event."""
 
-    def __init__(self, assignment: Assignment, renderer: Renderer, workplace: Workplace) -> None:
+    def __init__(self, assignment: Assignment, renderer: Renderer, workplace: Workplace, compiling: Compiling) -> None:
         self._assignment, self._renderer, self._workplace = assignment, renderer, workplace
+        self._compiling = compiling
         self._variant = assignment.requests[0].variant
         self._sizing = Sizing(assignment, renderer, workplace)
         self._lock = threading.Lock()
         self._open = 1  # the device loop itself counts as one, so that the end is told once
         self._in_loop, self._told = True, False
-        self._sequence = 0
+        self._sequence = self._begun = 0
         self._current: tuple[Batch, int] | None = None
         self._suspects: list[Suspect] = []
-        self._bisected = False
+        self._bisected = self._preparing = False
         self._end = _End()
         self._finishing = Finishing(
             assignment, renderer, workplace, failed=self._failed, refused=self._refused, over=self._close_one
@@ -73,7 +76,9 @@ class Attempt:
         Called from another thread, after `Workplace.leaving` began to say so; a batch that fits is finished.
         """
         with self._lock:
-            current = self._current
+            current, preparing = self._current, self._preparing
+        if preparing:
+            self._hand_back("the model was being compiled")
         if current is None:
             return
         batch, started_ns = current
@@ -82,7 +87,11 @@ class Attempt:
         if left is None or now_ns + left * 1e9 <= deadline_ns:
             return
         have = max(0.0, (deadline_ns - now_ns) / 1e9)
-        self._fail(_End(Cause.HANDED_BACK, f"the batch needs {left:.1f} s more and the node has {have:.1f} s"))
+        self._hand_back(f"the batch needs {left:.1f} s more and the node has {have:.1f} s")
+
+    def _hand_back(self, message: str) -> None:
+        """End at once; nobody waits for what the device has."""
+        self._fail(_End(Cause.HANDED_BACK, message))
         self._leave_loop()
         if isinstance(self._renderer, Interruptible):
             self._renderer.interrupt()
@@ -106,16 +115,20 @@ class Attempt:
         self._take_slot()
         sequence = self._next()
         key = (self._assignment.attempt, sequence)
-        with self._lock:
-            self._current = batch, workplace.clock.now_ns()
         try:
             if why := workplace.leaving():
                 raise HandedBackError(why)
+            requests = [self._assignment.requests[place] for place in batch.places]
+            self._prepare(requests, batch.size)
+            if why := workplace.leaving():
+                raise HandedBackError(why)
+            with self._lock:
+                self._current = batch, workplace.clock.now_ns()
             workplace.device.take(Taking(key=key, places=batch.places, size=batch.size))
             started_ns = workplace.clock.now_ns()
             try:
-                requests = [self._assignment.requests[place] for place in batch.places]
                 latents = self._renderer.denoise(requests, batch_size=batch.size)
+                profile = self._renderer.profile(self._variant, batch_size=batch.size)
             except BaseException:
                 workplace.device.leave(key)
                 raise
@@ -129,9 +142,25 @@ class Attempt:
         workplace.pace.rendered(self._variant, batch.size, denoise_ns / 1e9)
         if len(batch.places) == batch.size:
             self._sizing.measured(batch.size, denoise_ns / 1e9)
+        self._begun += len(batch.places)
         with self._lock:
             self._open += 1
-        self._finishing.begin(batch, sequence, latents, denoise_ns)
+        self._finishing.begin(batch, sequence, latents, denoise_ns, profile)
+
+    def _prepare(self, requests: list[Request], size: int) -> None:
+        """Compile before the batch where that is due; a notice may come meanwhile."""
+        with self._lock:
+            self._preparing = True
+        try:
+            if_pays = not self._sizing.searching
+            self._compiling.before(self._renderer, requests, size=size, ahead=self._ahead(), if_pays=if_pays)
+        finally:
+            with self._lock:
+                self._preparing = False
+
+    def _ahead(self) -> int:
+        """Images of this model and shape that this worker may still expect, the next batch included."""
+        return max(self._assignment.images_ahead, len(self._assignment.requests)) - self._begun
 
     def _take_slot(self) -> None:
         """Wait until a batch may be begun, and say so. Raises: HandedBackError: the worker is to leave."""

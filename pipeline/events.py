@@ -48,6 +48,8 @@ class Assignment:
     """A larger device batch did not fit on such a GPU before; None: nothing is known."""
     tune_to: int = 0
     """The largest device batch to try, where this worker is to find the best one; 0: it is to try none."""
+    images_ahead: int = 0
+    """Images of this model and shape that are left for each worker, these included, as far as the driver can tell."""
     outage_seconds: float = 900.0
     """How long finished pictures wait in memory for a store that does not answer."""
 

@@ -14,7 +14,7 @@ from pipeline.device import Tenure
 from pipeline.errors import StoreUnavailableError
 from pipeline.events import Assignment, BatchCommitted, StoreSilent
 from pipeline.ports import Picture, Renderer
-from pipeline.record import Outcome, Record, RecordedImage
+from pipeline.record import Outcome, Profile, Record, RecordedImage
 from pipeline.workplace import Workplace
 
 _FIRST_WAIT_SECONDS: Final = 0.5
@@ -37,6 +37,7 @@ class _Denoised:
 
     batch: Batch
     sequence: int
+    profile: Profile
     stages_ns: dict[str, int]
     """Of the stages so far; grows."""
     at_ns: int
@@ -68,10 +69,14 @@ class Finishing:
         self._assignment, self._renderer, self._workplace = assignment, renderer, workplace
         self._failed, self._refused, self._over = failed, refused, over
 
-    def begin(self, batch: Batch, sequence: int, latents: Any, denoise_ns: int) -> None:
-        """Take a batch that holds a slot and the device; it gives both back."""
+    def begin(self, batch: Batch, sequence: int, latents: Any, denoise_ns: int, profile: Profile) -> None:
+        """Take a batch that was denoised under this profile; it gives back the slot and the device that it holds."""
         denoised = _Denoised(
-            batch=batch, sequence=sequence, stages_ns={"denoise": denoise_ns}, at_ns=self._workplace.clock.now_ns()
+            batch=batch,
+            sequence=sequence,
+            profile=profile,
+            stages_ns={"denoise": denoise_ns},
+            at_ns=self._workplace.clock.now_ns(),
         )
         self._workplace.stages.decode(lambda: self._decode(denoised, latents))
 
@@ -119,7 +124,7 @@ class Finishing:
             sequence=denoised.sequence,
             node=workplace.node,
             gpu_index=workplace.gpu_index,
-            profile=self._renderer.profile(self._assignment.requests[0].variant, batch_size=batch.size),
+            profile=denoised.profile,
             started_ns=tenure.started_ns,
             ended_ns=tenure.ended_ns,
             stages_ns=stages_ns,

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.crew import Crew
 from pipeline.events import Assignment, DeviceTaken
 from pipeline.learned_sizes import LearnedSizes
@@ -10,7 +13,7 @@ from pipeline.record import Record
 from pipeline.standing import Standing
 from pipeline.task_queue import Piece, TaskQueue
 from pipeline.tuned_sizes import TunedSizes
-from pipeline.workplace import shape_of
+from pipeline.workplace import Shape, shape_of
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class Handout:
         self._on_device: set[str] = set()
         self._models: dict[str, str] = {}
         """Worker -> name of the model that it will hold when it has done what it has."""
+        self._tasks_of_shape: dict[Shape, NDArray[np.bool_]] = {}
 
     @property
     def busy(self) -> bool:
@@ -178,5 +182,16 @@ class Handout:
             batch_size=best,
             most_at_once=most,
             tune_to=tune_to,
+            images_ahead=self._images_ahead(task.variant),
             outage_seconds=self._outage_seconds(),
         )
+
+    def _images_ahead(self, variant: int) -> int:
+        """Missing images of a variant's model and shape for each worker that is there or on its way, rounded up."""
+        job, plan = self._standing.job, self._standing.plan
+        shape = shape_of(job.variants[variant])
+        if shape not in self._tasks_of_shape:
+            alike = [number for number, other in enumerate(job.variants) if shape_of(other) == shape]
+            self._tasks_of_shape[shape] = np.isin(plan.task_variants, alike)
+        missing = self._standing.progress.missing_of_tasks(self._tasks_of_shape[shape])
+        return -(-missing // max(1, len(self._crew.usable) + self._crew.starting))

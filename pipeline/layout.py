@@ -100,6 +100,11 @@ def memory_key(name: str) -> str:
     return f"memory/{name}.json"
 
 
+def compiled_key(name: str, extension: str) -> str:
+    """What was compiled (`bin`) of one model and shape for one kind of GPU, or measured of that (`json`)."""
+    return f"memory/compiled/{name}.{extension}"
+
+
 def probe_key(token: str) -> str:
     """Where a driver leaves the token by which workers know that they see the same store."""
     return f"jobs/.probe/{token}"

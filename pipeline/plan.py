@@ -83,6 +83,11 @@ class Plan(Sequence[Task]):
         return len(self.positions)
 
     @property
+    def task_variants(self) -> NDArray[np.int32]:
+        """The variant of each task."""
+        return self._variants[self._starts[:-1]]
+
+    @property
     def buckets(self) -> int:
         """Ledger buckets."""
         return -(-len(self) // self.sizes.tasks_per_bucket)

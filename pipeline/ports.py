@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compile_decision import CompileTerms
 from pipeline.events import Assignment, WorkerEvent
 from pipeline.job import NodeOffer
 from pipeline.model import Model
@@ -149,6 +150,38 @@ class Interruptible(Protocol):
 
     def interrupt(self) -> None:
         """Let the `denoise` that is running, if any, end soon with a HandedBackError; from any thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What came of compiling."""
+
+    code: bytes = b""
+    """What another worker of the same key can start from; opaque."""
+    reused: bool = False
+    """Whether such code was at hand and did."""
+    problem: str = ""
+    """Why the model goes on as it is; empty when it is compiled."""
+
+
+@runtime_checkable
+class Compilable(Protocol):
+    """A renderer that can compile its model for batches of one shape, on the thread that denoises."""
+
+    def uncompiled(self, variant: Variant, *, batch_size: int) -> CompileTerms | None:
+        """What compiling for such batches means; None when it is done, cannot be done, or is not to be."""
+
+    def compile(self, batch: Sequence[Request], *, batch_size: int, code: bytes) -> Compiled:
+        """Compile for batches of this shape and run one for show; no picture comes of it.
+
+        Args:
+            batch: of one variant.
+            batch_size: device batch shape.
+            code: what `Compiled.code` was on another worker, from somebody to be trusted; may be empty.
+
+        Raises:
+            SpotrenderError: as `denoise`.
+        """
 
 
 class RendererKind(Protocol):

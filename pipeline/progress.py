@@ -38,6 +38,10 @@ class Progress:
         """Images of a task that are neither there nor given up."""
         return int(self._missing_of_task[task])
 
+    def missing_of_tasks(self, mask: NDArray[np.bool_]) -> int:
+        """The same of all tasks that are true in `mask`, which has a place for each."""
+        return int(self._missing_of_task[mask].sum())
+
     def missing_of_bucket(self, bucket: int) -> int:
         """Images of a bucket that are neither there nor given up."""
         return int(self._missing_of_bucket[bucket])

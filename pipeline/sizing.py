@@ -4,7 +4,7 @@ Never larger than what fits.
 """
 
 from pipeline.events import Assignment, BatchTuned
-from pipeline.ports import Renderer
+from pipeline.ports import Compilable, Renderer
 from pipeline.tuner import Tuner
 from pipeline.workplace import Workplace, shape_of
 
@@ -37,6 +37,11 @@ class Sizing:
         size = size or self._renderer.batch_size(self._variant)
         return min(size, most or size)
 
+    @property
+    def searching(self) -> bool:
+        """Whether the best size is not known yet."""
+        return self._tuner is not None and self._tuner.chosen is None
+
     def measured(self, size: int, seconds: float) -> None:
         """A full batch of this size had the device for so long."""
         if self._tuner is not None:
@@ -54,10 +59,16 @@ class Sizing:
         tuners, most = self._workplace.tuners, self._assignment.tune_to
         if most and self._variant not in tuners:
             usual = self._renderer.batch_size(self._variant)
-            levers = self._renderer.profile(self._variant, batch_size=usual).levers
-            compiled = any(lever.startswith("compiled") for lever in levers)  # then each size is compiled by itself
-            tuners[self._variant] = Tuner(first=usual // 2 if compiled else 1, most=most)
+            first = usual // 2 if self._compiled_at_once(usual) else 1
+            tuners[self._variant] = Tuner(first=first, most=most)
         return tuners.get(self._variant)
+
+    def _compiled_at_once(self, size: int) -> bool:
+        """Whether each size that is tried is compiled by itself, which takes longer than its batch."""
+        terms = None
+        if isinstance(self._renderer, Compilable):
+            terms = self._renderer.uncompiled(self._variant, batch_size=size)
+        return terms is not None and terms.must
 
     def _tell(self, before: int | None) -> None:
         """Let the driver know what a search came to, when it has come to something new."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from pipeline.attempt import Attempt
 from pipeline.causes import cause_of
+from pipeline.compile_memory import CompileMemory
+from pipeline.compiling import Compiling
 from pipeline.device import Device, Making, Owner, Taking
 from pipeline.errors import ModelUnavailableError, SpotrenderError
 from pipeline.events import (
@@ -18,6 +20,7 @@ from pipeline.events import (
     Heartbeat,
     ModelRefused,
     Preparing,
+    Remark,
     WorkerEvent,
     WorkerReady,
     WorkerRefused,
@@ -42,6 +45,7 @@ class Worker:
         model: the one to load first.
         store: where images and records go.
         clock: instants of the device's time line.
+        cache_secret: gives the key that compiled code in the store is signed with; an empty one: none is kept.
         encode_threads: for gate and encoding.
         stages: in place of threads, for tests.
         gauge: tells how busy the device is, where anybody can.
@@ -58,6 +62,7 @@ class Worker:
         model: Model,
         store: Store,
         clock: Clock,
+        cache_secret: Callable[[], bytes] = bytes,
         encode_threads: int = 2,
         stages: Stages | None = None,
         gauge: Gauge | None = None,
@@ -81,13 +86,14 @@ class Worker:
         self._renderer: Renderer | None = None
         self._loaded: Model | None = None
         self._stages: Stages = stages or ThreadStages(encode_threads=encode_threads)
+        device = Device(clock=clock, tell=self._tell_device)
         self._workplace = Workplace(
             worker=name,
             node=node,
             gpu_index=gpu_index,
             store=store,
             clock=clock,
-            device=Device(clock=clock, tell=self._tell_device),
+            device=device,
             stages=self._stages,
             emit=self._events.put,
             leaving=self._leaving,
@@ -95,6 +101,14 @@ class Worker:
             poison=self._poison,
             gauge=gauge,
             slots=threading.Semaphore(self._stages.batches_in_flight),
+        )
+        self._compiling = Compiling(
+            clock=clock,
+            device=device,
+            pace=self._workplace.pace,
+            stages=self._stages,
+            memory=CompileMemory(store, secret=cache_secret),
+            remark=self._remark,
         )
 
     def assign(self, assignment: Assignment) -> None:
@@ -184,7 +198,7 @@ class Worker:
         except SpotrenderError as error:
             self._end(assignment, cause_of(error), str(error))
             return
-        attempt = Attempt(assignment, renderer, self._workplace)
+        attempt = Attempt(assignment, renderer, self._workplace, self._compiling)
         with self._lock:
             self._attempt = attempt
         try:
@@ -253,6 +267,10 @@ class Worker:
                 at_ns=self._clock.now_ns(),
             )
         )
+
+    def _remark(self, about: str, message: str) -> None:
+        """Tell what a person may want to know."""
+        self._events.put(Remark(worker=self._name, at_ns=self._clock.now_ns(), about=about, message=message))
 
     def _tell_device(self, at_ns: int, owner: Owner) -> None:
         if owner is None:

@@ -42,6 +42,15 @@ class Pace:
         """A batch of this size has been denoised."""
         self._on_device.setdefault((variant, size), deque(maxlen=_REMEMBERED)).append(seconds)
 
+    def forget(self, variant: Variant, size: int) -> None:
+        """Batches of this kind take another time from now on."""
+        self._on_device.pop((variant, size), None)
+
+    def batch_seconds(self, variant: Variant, size: int, *, least: int = 1) -> float | None:
+        """How long the last batches of this kind took on the device, on average; None when fewer than `least` did."""
+        known = self._on_device.get((variant, size), ())
+        return sum(known) / len(known) if len(known) >= least else None
+
     def finished(self, seconds: float) -> None:
         """A batch has been committed, so long after it was denoised."""
         self._finishing.append(seconds)

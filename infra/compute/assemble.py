@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from infra.compute.cache_key import cache_key, compiles
 from infra.compute.gpu import gpu_present
 from infra.compute.gpu_gauge import open_gauge
 from infra.compute.spec import ComputeSpec
@@ -56,6 +57,7 @@ def assemble_worker(post: Post, *, clock: Clock) -> Worker:
         model=spec.models[0],
         store=store,
         clock=clock,
+        cache_secret=lambda: cache_key(os.environ) if compiles(spec) else b"",
         encode_threads=spec.encode_threads,
         gauge=None if post.device == "cpu" else open_gauge(os.environ),
         go_on=len(spec.models) > 1,

@@ -3,6 +3,7 @@
 import os
 from contextlib import AbstractContextManager
 
+from infra.compute.cache_key import CACHE_SECRET, cache_key, compiles
 from infra.compute.ray_session import cluster, local_ray, usable_cpus
 from infra.compute.spec import ComputeSpec
 
@@ -31,7 +32,11 @@ def worker_cpus(spec: ComputeSpec) -> int:
 def worker_secrets(spec: ComputeSpec) -> dict[str, str]:
     """What workers of a cluster need and must not read from a runtime environment, which anyone may look at.
 
-    Only the hub's token: for the store each node has credentials of its own. Our own Ray inherits everything.
+    The hub's token, and the key of compiled code: for the store each node has credentials of its own. Our own Ray
+    inherits everything, and its workers are this user's processes.
     """
+    if spec.address is None:
+        return {}
     token = os.environ.get("HF_TOKEN")
-    return {"HF_TOKEN": token} if token and spec.address is not None else {}
+    key = cache_key(os.environ).decode() if compiles(spec) else ""
+    return ({"HF_TOKEN": token} if token else {}) | ({CACHE_SECRET: key} if key else {})

@@ -1,4 +1,4 @@
-"""Pulls the levers of a loaded pipeline: memory order, quantization, step cache, offload, compilation."""
+"""Pulls the levers of a loaded pipeline: memory order, quantization, step cache, offload."""
 
 from typing import Any
 
@@ -41,8 +41,6 @@ def apply_levers(pipe: Any, family: Family, levers: Levers, *, device: str, step
     if memory != "fit":
         _save_memory(pipe, memory, device)
         pulled.append(memory)
-    if backbone is not None and levers.compile == "on":
-        pulled.append(_compile(backbone, whole=family.backbone == "unet"))
     return tuple(pulled)
 
 
@@ -102,13 +100,3 @@ def _cache_steps(backbone: Any, steps: int) -> None:
     from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS, MagCacheConfig
 
     backbone.enable_cache(MagCacheConfig(mag_ratios=FLUX_MAG_RATIOS, num_inference_steps=steps))
-
-
-def _compile(backbone: Any, *, whole: bool) -> str:
-    """Compile the denoiser: a UNet whole, a transformer by its repeated blocks, which takes a tenth of the time."""
-    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)  # noqa: SLF001 - one graph a shape
-    if not whole and getattr(backbone, "_repeated_blocks", None):
-        backbone.compile_repeated_blocks(fullgraph=True)
-        return "compiled_blocks"
-    backbone.compile(fullgraph=True)
-    return "compiled"

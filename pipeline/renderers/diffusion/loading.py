@@ -11,6 +11,7 @@ from pipeline.errors import ClusterRefusedError, ModelError, ModelUnavailableErr
 from pipeline.model import Model
 from pipeline.performance import frozen_levers
 from pipeline.renderers.diffusion.applying import apply_levers
+from pipeline.renderers.diffusion.compilation import compilation_of
 from pipeline.renderers.diffusion.drawing import WHOLE_CALL
 from pipeline.renderers.diffusion.families import family_of
 from pipeline.renderers.diffusion.faults import one_line
@@ -42,19 +43,18 @@ def load_renderer(model: Model, *, device: str, threads: int) -> DiffusersRender
     levers = frozen_levers(model.levers, model.options)
     try:
         pipe = _pipeline(model)
-        pulled = apply_levers(pipe, family_of(model.pipeline_class), levers, device=device, steps=model.steps)
+        family = family_of(model.pipeline_class)
+        pulled = apply_levers(pipe, family, levers, device=device, steps=model.steps)
+        compilation = compilation_of(pipe, family, model, levers, device=device, pulled=pulled)
     except SpotrenderError as error:
         raise ModelUnavailableError(str(error)) from error
     except Exception as error:
         raise ModelUnavailableError(f"{model.name}: cannot be loaded: {one_line(error)}") from error
     pipe.set_progress_bar_config(disable=True)
-    if (
-        family_of(model.pipeline_class).name == "sdxl"
-        and pipe.vae.dtype == torch.float16
-        and pipe.vae.config.force_upcast
-    ):
+    if family.name == "sdxl" and pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
         pipe.vae.to(dtype=torch.float32)
-    return DiffusersRenderer(pipe, model, device=device, threads=threads if device == "cpu" else 0, levers=pulled)
+    threads = threads if device == "cpu" else 0
+    return DiffusersRenderer(pipe, model, device=device, threads=threads, levers=pulled, compilation=compilation)
 
 
 def _require(device: str) -> None:

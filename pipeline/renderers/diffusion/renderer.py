@@ -11,16 +11,23 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch._dynamo.exc import TorchDynamoException
 
+from pipeline.compile_decision import CompileTerms
 from pipeline.errors import BadRequestError
 from pipeline.model import Model
-from pipeline.ports import Picture
+from pipeline.ports import Compiled, Picture
 from pipeline.record import Profile
 from pipeline.renderers.diffusion.adapters import Adapters
+from pipeline.renderers.diffusion.compilation import (
+    COMPILE_ERRORS,
+    Compilation,
+    GraphShape,
+    load_code,
+    saved_code,
+)
 from pipeline.renderers.diffusion.decoding import decode_batch
 from pipeline.renderers.diffusion.drawing import Latents, draw_latents, draw_whole
-from pipeline.renderers.diffusion.encoding import Embeddings, TextCache
+from pipeline.renderers.diffusion.encoding import Embeddings, TextCache, is_guided
 from pipeline.renderers.diffusion.families import OTHER, family_of
 from pipeline.renderers.diffusion.faults import device_faults, one_line
 from pipeline.renderers.diffusion.fitting import images_that_fit
@@ -35,8 +42,18 @@ TEXT_CACHE_BYTES = 256 << 20
 class DiffusersRenderer:
     """One pipeline. `denoise` belongs to one thread, `decode` to another; they share only weights that none changes."""
 
-    def __init__(self, pipe: Any, model: Model, *, device: str, threads: int, levers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        model: Model,
+        *,
+        device: str,
+        threads: int,
+        levers: tuple[str, ...] = (),
+        compilation: Compilation | None = None,
+    ) -> None:
         self._pipe = pipe
+        self._compilation = compilation
         self._model = model
         self._family = family_of(model.pipeline_class)
         self._threads = threads
@@ -56,7 +73,7 @@ class DiffusersRenderer:
             batch_size=batch_size,
             precision=variant.precision,
             threads=self._threads,
-            levers=self._levers,
+            levers=(*self._levers, *self._compiled(variant, batch_size)),
         )
 
     def batch_size(self, variant: Variant) -> int:
@@ -73,6 +90,8 @@ class DiffusersRenderer:
                 pictures = tuple(draw_whole(self._pipe, self._own_scheduler, request) for request in batch)
                 return Latents(variant=variant, count=len(batch), values=None, pictures=pictures)
             padded = [*batch, *[batch[-1]] * (batch_size - len(batch))]
+            if self._compilation is not None and self._compilation.must:
+                self._compile(padded)
             embeddings = self._texts.arguments(padded)
             values = self._drawn(embeddings, padded)
             if self._decode_stream is not None:
@@ -116,18 +135,73 @@ class DiffusersRenderer:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def uncompiled(self, variant: Variant, *, batch_size: int) -> CompileTerms | None:
+        """See `pipeline.ports.Compilable`."""
+        if self._compilation is None:
+            return None
+        return self._compilation.terms(self._graph_shape(variant, batch_size))
+
+    def compile(self, batch: Sequence[Request], *, batch_size: int, code: bytes) -> Compiled:
+        """See `pipeline.ports.Compilable`."""
+        variant = self._checked(batch, batch_size)
+        self._interrupted.clear()
+        if self._compilation is None:
+            return Compiled(problem="it was told not to be compiled")
+        reused = load_code(code)
+        with device_faults(), torch.no_grad():
+            self._adapters.activate(variant.loras)
+            self._compile([*batch, *[batch[-1]] * (batch_size - len(batch))])
+        if problem := self._compilation.problem:
+            return Compiled(problem=problem)
+        return Compiled(code=b"" if reused else saved_code(), reused=reused)
+
+    def _compile(self, batch: Sequence[Request]) -> None:
+        """Draw two steps of a full batch for show, so that all graphs of its shape are there before one counts."""
+        shape = self._graph_shape(batch[0].variant, len(batch))
+        if self._compilation is None or self._compilation.terms(shape) is None:
+            return
+        until = 1.0 if batch[0].variant.guidance_until >= 1 else 0.5
+        variant = replace(batch[0].variant, steps=2, guidance_until=until)
+        embeddings = self._texts.arguments(batch)
+        try:
+            with self._compilation.compiling(shape):
+                self._latents(embeddings, [replace(request, variant=variant) for request in batch])
+        except COMPILE_ERRORS as error:
+            self._compilation.give_up(one_line(error))
+
     def _drawn(self, embeddings: Embeddings, batch: Sequence[Request]) -> torch.Tensor:
         """The latents of a batch; a model that cannot be compiled here goes on as it is, and its profile says so."""
-        stop = self._interrupted.is_set
+        if self._compilation is None:
+            return self._latents(embeddings, batch)
+        self._compilation.choose(self._graph_shape(batch[0].variant, len(batch)))
         try:
-            return draw_latents(self._pipe, self._family, self._own_scheduler, embeddings, batch, interrupted=stop)
-        except TorchDynamoException as error:
-            if not any(lever.startswith("compiled") for lever in self._levers):
-                raise
-            _LOG.warning("%s is rendered without compilation: %s", self._model.name, one_line(error))
-            torch.compiler.set_stance("force_eager")
-            self._levers = tuple(lever for lever in self._levers if not lever.startswith("compiled"))
-            return draw_latents(self._pipe, self._family, self._own_scheduler, embeddings, batch, interrupted=stop)
+            return self._latents(embeddings, batch)
+        except COMPILE_ERRORS as error:
+            self._compilation.give_up(one_line(error))
+            _LOG.warning("%s is rendered without compilation: %s", self._model.name, self._compilation.problem)
+            return self._latents(embeddings, batch)
+
+    def _latents(self, embeddings: Embeddings, batch: Sequence[Request]) -> torch.Tensor:
+        stop = self._interrupted.is_set
+        return draw_latents(self._pipe, self._family, self._own_scheduler, embeddings, batch, interrupted=stop)
+
+    def _compiled(self, variant: Variant, batch_size: int) -> tuple[str, ...]:
+        """The lever's name, where batches of this shape run compiled."""
+        compilation = self._compilation
+        if compilation is None or not compilation.has(self._graph_shape(variant, batch_size)):
+            return ()
+        return (compilation.lever,)
+
+    def _graph_shape(self, variant: Variant, batch_size: int) -> GraphShape:
+        """What the graph of a batch follows from."""
+        return GraphShape(
+            width=variant.width,
+            height=variant.height,
+            batch_size=batch_size,
+            guided=is_guided(self._pipe, self._family, variant.guidance_scale),
+            guidance_ends=variant.guidance_until < 1,
+            loras=variant.loras,
+        )
 
     def _checked(self, batch: Sequence[Request], batch_size: int) -> Variant:
         """The variant of a batch that this renderer can draw as it is asked to."""

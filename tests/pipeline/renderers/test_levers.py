@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from torch._inductor import config as inductor_config
 
 from pipeline.model import Model
 from pipeline.performance import PROFILES, Levers
-from pipeline.ports import Renderer
+from pipeline.ports import Compilable, Renderer
 from pipeline.renderers.table import renderer_kind
 from pipeline.request import Request
 from tests.pipeline.renderers.asking import request_of
@@ -121,21 +121,27 @@ def test_compiled_model_draws_the_same_to_the_eye(load_with: LoadWith) -> None:
     """Compilation for real, on this CPU; the profile of the record names it."""
     model, plain = load_with("flux")
     compiled_model, compiled = load_with("flux", compile="on")
+    variant = asked(compiled_model).variant
+    assert isinstance(compiled, Compilable)
+    terms = compiled.uncompiled(variant, batch_size=2)
+    assert terms is not None
+    assert terms.must
+    done = compiled.compile([asked(compiled_model)], batch_size=2, code=b"nothing that torch wrote")
+    assert (done.problem, done.reused, bool(done.code)) == ("", False, True)
+    assert compiled.uncompiled(variant, batch_size=2) is None
     drawn, reference = pixels(compiled, asked(compiled_model)), pixels(plain, asked(model))
     assert psnr(drawn, reference) >= LEAST_PSNR["compiled"]
-    assert compiled.profile(asked(model).variant, batch_size=2).levers == ("compiled_blocks",)
+    assert compiled.profile(variant, batch_size=2).levers == ("compiled_blocks",)
+    assert compiled.profile(variant, batch_size=4).levers == ()
 
 
 def test_model_that_cannot_be_compiled_goes_on_without(load_with: LoadWith, monkeypatch: pytest.MonkeyPatch) -> None:
     """No compiler on the node: the images come all the same, and the record does not claim what was not done."""
     monkeypatch.setenv("CXX", "/there/is/no/compiler")
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/there/is/no/compiler",))
     model, plain = load_with("pixart")
     compiled_model, compiled = load_with("pixart", compile="on")
-    try:
+    with inductor_config.patch({"cpp.cxx": ("/there/is/no/compiler",)}):
         drawn = pixels(compiled, asked(compiled_model))
-    finally:
-        torch.compiler.set_stance("default")
     assert np.array_equal(drawn, pixels(plain, asked(model)))
     assert compiled.profile(asked(model).variant, batch_size=2).levers == ()
 
