@@ -18,8 +18,10 @@ _MONEY = IMAGES.field("usd").type
 
 def bucket_table(rows: Iterable[Tallied], prices: SessionPrices = MappingProxyType({})) -> pa.Table:
     """Ledger rows at these prices, sorted by task and image id."""
+    rows = list(rows)
+    called = {id(record): record.name for record in {id(row.record): row.record for row in rows}.values()}
     keyed = sorted(
-        ((row.record.task, row.image.image_id, row.record.name, row) for row in rows), key=lambda one: one[:3]
+        ((row.record.task, row.image.image_id, called[id(row.record)], row) for row in rows), key=lambda one: one[:3]
     )
     in_order, names = [one[3] for one in keyed], [one[2] for one in keyed]
     records = {name: row.record for name, row in zip(names, in_order, strict=True)}
