@@ -175,26 +175,27 @@ def _cheaper_type(ledger: Ledger, everything: Group) -> Advice | None:
     """The same kind of image cost less on another node type, all that its sessions spent included."""
     rows = ledger.rows(
         """SELECT model, width, height, steps, node_type, market, sum(images) AS images,
-                  sum(usd * loaded) AS usd
+                  sum(usd * loaded) AS usd, sum(nanoseconds)::HUGEINT AS nanoseconds
            FROM facts JOIN (
                SELECT job, node_session, CASE WHEN rendering_usd > 0 THEN (accrued_usd / rendering_usd)::DECIMAL(18, 6)
                       ELSE 1 END AS loaded FROM sessions
            ) USING (job, node_session) WHERE outcome = 'rendered' GROUP BY ALL HAVING sum(images) >= 20"""
     )
-    kinds: dict[tuple[object, ...], list[tuple[Decimal, Decimal, str]]] = {}
+    kinds: dict[tuple[object, ...], list[tuple[Decimal, Decimal, str, Decimal]]] = {}
     for row in rows:
         images, usd = Decimal(row["images"]), Decimal(row["usd"])
         name = f"{row['node_type']} {row['market']}" if row["market"] != row["node_type"] else row["node_type"]
         kinds.setdefault((row["model"], row["width"], row["height"], row["steps"]), []).append(
-            (usd / images, images, name)
+            (usd / images, images, name, int(row["nanoseconds"]) / images)
         )
-    saved, cheap, dear = Decimal(0), "", ""
+    saved, text = Decimal(0), ""
     for types in kinds.values():
         least = min(types)
-        here = sum(((each - least[0]) * images for each, images, _ in types), Decimal(0))
+        here = sum(((each - least[0]) * images for each, images, *_ in types), Decimal(0))
         if here > saved:
-            saved, cheap, dear = here, least[2], max(types)[2]
-    text = f"the same images cost less on {cheap} than on {dear}: name only {cheap} under nodes:"
+            saved, most, cheap = here, max(types), least[2]
+            slower = f", in {least[3] / most[3]:,.1f} times the GPU time" if most[3] else ""
+            text = f"the same images cost less on {cheap} than on {most[2]}{slower}: name only {cheap} under nodes:"
     return Advice(line="rendering", usd=everything.categories["rendering"], saved_usd=saved, text=text)
 
 

@@ -19,7 +19,7 @@ NODE_KEYS: Final[Mapping[str, str]] = MappingProxyType(
 """Keys that every node session has as a whole."""
 
 IMAGE_KEYS: Final[Mapping[str, str]] = MappingProxyType(
-    {"model": "model", "size": "concat(width, 'x', height)", "cause": "cause"}
+    {"model": "model", "size": "CASE WHEN width > 0 THEN concat(width, 'x', height) END", "cause": "cause"}
 )
 """Keys that only images have; beside them there is `tag:NAME`."""
 

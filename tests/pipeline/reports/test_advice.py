@@ -97,7 +97,7 @@ def test_cheaper_type_for_the_same_images_is_named() -> None:
     assert advice is not None
     assert advice.line == "rendering"
     assert advice.saved_usd == pytest.approx(Decimal(4000) / 3600 * Decimal("6.52"), abs=Decimal("1e-4"))
-    assert "less on g6.xlarge spot than on p5.4xlarge spot" in advice.text
+    assert "less on g6.xlarge spot than on p5.4xlarge spot, in 1.0 times the GPU time" in advice.text
     other = Life(name="c", node_type="g5.xlarge", batches=[Batch(images=40, model="other", seconds=4000)], idle=0)
     assert advice_on(cheap, other) is None
 

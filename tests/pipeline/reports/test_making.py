@@ -90,6 +90,11 @@ def test_start_up_is_taken_apart_where_nodes_are_grouped(store: MemoryStore) -> 
     assert all(group.startup_parts is None for group in report_on(store, by="model").groups)
 
 
+def test_reused_images_have_no_size(store: MemoryStore) -> None:
+    """Their record was made by a driver, which rendered nothing."""
+    assert {group.name for group in report_on(store, "size").groups} == {"64x64", "32x64", "(no image)"}
+
+
 def test_spend_over_time_adds_up_to_every_category(store: MemoryStore) -> None:
     """No nano-dollar is lost between the slots."""
     report = report_on(store)

@@ -12,7 +12,7 @@ from infra.stores.local import LocalStore
 from infra.stores.memory import MemoryStore
 from jobs.report import reported
 from jobs.report_formats import rendered
-from jobs.report_lines import storage
+from jobs.report_lines import short, storage
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import open_ledger
 from pipeline.reports.making import make_report
@@ -50,6 +50,8 @@ def test_requests_bytes_and_egress_are_lines_beside_the_spend() -> None:
     assert report.storage.egress_usd == (Decimal(4000) / 2**30 * RATES.usd_per_gib_egress).quantize(Decimal("1e-9"))
     make_ledger(bare, LIVES)
     assert report.usd == report_on(bare).usd
+    assert dict(short(report))["storage"] == "$0.0200 for requests, beside the spend: 3,000 puts, 0 gets, 1,000 lists"
+    assert "storage" not in dict(short(report_on(bare)))
 
 
 def test_jobs_add_up_and_those_that_do_not_tell_are_not_taken_for_free() -> None:
