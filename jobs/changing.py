@@ -15,7 +15,15 @@ from pipeline.errors import JobFileError
 from pipeline.job import Job, Settings
 from pipeline.ports import Store
 
-KEYS = ("nodes", "workers", "budget.usd", "budget.usd_per_image", "deadline")
+KEYS = (
+    "nodes",
+    "workers",
+    "budget.usd",
+    "budget.usd_per_image",
+    "deadline",
+    "on_rebalance",
+    "store_outage_seconds",
+)
 """What may change while a job lives; an empty value, or `null`, takes a limit away."""
 
 
@@ -82,6 +90,10 @@ def _changed(
         after = replace(after, usd_per_image=given.usd_per_image)
     if "deadline" in keys:
         after = replace(after, deadline=given.deadline)
+    if "on_rebalance" in keys:
+        after = replace(after, on_rebalance=given.on_rebalance)
+    if "store_outage_seconds" in keys:
+        after = replace(after, outage_seconds=given.outage_seconds)
     return after
 
 
@@ -99,4 +111,6 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
         ("budget", "none" if budget is None else f"${budget:f}"),
         ("per image", "no limit" if each is None else f"at most ${each:f}"),
         ("deadline", "none" if settings.deadline is None else settings.deadline.isoformat()),
+        ("rebalance", settings.on_rebalance),
+        ("store outage", f"at most {settings.outage_seconds:g} s"),
     ]

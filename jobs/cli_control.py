@@ -20,7 +20,8 @@ CauseOption = Annotated[
 SettingsArgument = Annotated[
     list[str],
     typer.Argument(
-        help="budget.usd=30, budget.usd_per_image=0.01, deadline=INSTANT, workers=N or nodes='[{type: ..., max: 4}]'.",
+        help="budget.usd=30, budget.usd_per_image=0.01, deadline=INSTANT, workers=N, nodes='[{type: ..., max: 4}]',"
+        " on_rebalance=leave or store_outage_seconds=1800.",
         metavar="KEY=VALUE...",
     ),
 ]
@@ -127,7 +128,7 @@ def retry(
 def set_(
     job: JobArgument, settings: SettingsArgument, *, store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
-    """Change the nodes, budget or deadline of a job; a running driver takes them up within seconds.
+    """Change the nodes, budget, deadline or patience of a job; a running driver takes them up within seconds.
 
     Written as in a job file. An empty value takes a limit away. Submitting the edited job file does the same.
     """

@@ -14,6 +14,7 @@ from jobs.freezing import freeze
 from jobs.jobfile import Budget, JobFile, PerformanceEntry
 from jobs.reclaiming import Done, Reclaimer
 from jobs.reclaims import Replay, Script, TraceEvent, first_names, random_removals
+from jobs.rehearsal_pace import pace_of_removals, pace_of_trace, pace_warnings
 from jobs.submit import SubmitResult, submit
 from jobs.survey import Survey, differing, survey
 from jobs.wiring import open_store
@@ -131,6 +132,7 @@ def rehearse(
     if job_file.manifest != "-":
         with freeze(job_file, environ=os.environ, stdin=None):
             pass  # problems are told before a cluster is started
+    told.on_warnings(_pace_warnings(job_file, reclaims))
     with _place(store) as place, local_cluster() as cluster:
         told.on_phase(f"starting {len(reclaims.names())} nodes on this machine")
         reclaimer = Reclaimer(cluster, reclaims.names(), notice_seconds=reclaims.notice_seconds, on_done=told.on_done)
@@ -145,6 +147,14 @@ def rehearse(
         rehearsed = _rehearsed(reclaims, reclaimer, place, result, undisturbed)
         place.keep = place.keep or bool(rehearsed.broken)
         return rehearsed
+
+
+def _pace_warnings(job_file: JobFile, reclaims: Reclaims) -> tuple[str, ...]:
+    """What to say of reclaims that leave nodes little time. Raises: JobFileError: they leave hardly any."""
+    nodes, options = len(reclaims.names()), job_file.model_options
+    if reclaims.trace:
+        return pace_warnings(pace_of_trace(reclaims.trace, nodes=nodes, options=options), ends=True)
+    return pace_warnings(pace_of_removals(reclaims.kill_every_seconds, nodes=nodes, options=options), ends=False)
 
 
 def for_rehearsal(job_file: JobFile, *, own_model: str | None, options: tuple[str, ...] = ()) -> JobFile:
@@ -211,6 +221,7 @@ class _Stage:
             on_status=both,
             on_warnings=self.told.on_warnings,
             stdin=self.stdin,
+            nodes_are_meant=False,
         )
         if result.state is JobState.PAUSED:
             raise KeyboardInterrupt  # half a rehearsal says nothing

@@ -118,6 +118,7 @@ def submit(
     say: Callable[[str], None] | None = None,
     stdin: BinaryIO | None = None,
     detach: bool = False,
+    nodes_are_meant: bool = True,
 ) -> SubmitResult:
     """Run a job to its end, or resume it; a finished one renders nothing.
 
@@ -131,6 +132,7 @@ def submit(
         say: told what there is to say beside the status, such as which driver is followed.
         stdin: what a manifest `-` reads.
         detach: let the cluster drive the job, and return as soon as it has taken it.
+        nodes_are_meant: whether it is worth a warning that the job names no nodes, so that their price is assumed.
 
     Raises:
         UserError: something must be mended first; nothing was written.
@@ -151,7 +153,7 @@ def submit(
             store, frozen, keep_nodes=unnamed and (not detach or is_driven(store, frozen.job.id))
         )
         warnings = frozen.warnings
-        if cluster is not None:
+        if cluster is not None and nodes_are_meant:
             offer = frozen.settings.nodes[0]
             price = f"${offer.usd_per_hour} an hour ({offer.price_source})"
             warnings += (f"the job names no nodes, so each is counted at {price}; put them under nodes: in a job file",)

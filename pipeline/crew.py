@@ -159,11 +159,10 @@ class Crew:
         for member in self._members.values():
             member.silent_seconds += min(seconds, _LONGEST_TICK_SECONDS)
 
-    def silent(self, limit_seconds: float) -> list[str]:
-        """Ready workers that have said nothing for longer than that."""
-        return [
-            name for name, member in self._members.items() if member.ready and member.silent_seconds > limit_seconds
-        ]
+    def silent(self, limit_seconds: Callable[[str], float]) -> list[str]:
+        """Ready workers that have said nothing for longer than each may."""
+        ready = ((name, member) for name, member in self._members.items() if member.ready)
+        return [name for name, member in ready if member.silent_seconds > limit_seconds(name)]
 
     def node_types(self) -> frozenset[str]:
         """Of all workers there are."""

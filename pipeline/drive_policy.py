@@ -42,6 +42,8 @@ class DrivePolicy:
     """Workers that cannot load a model that nobody could load: it is given up. With fewer, when no other is left."""
     silence_seconds: float = 12.0
     """A ready worker that says nothing for this long, while the driver listens, is killed."""
+    loading_silence_seconds: float = 125.0
+    """The same while it loads another model, which may hold up its heartbeat."""
     progress_seconds: float = 1800.0
     """Nothing committed for this long while a worker is ready and the store answers: the job stops."""
     drought_seconds: float = 60.0

@@ -133,8 +133,8 @@ class Foreman:
         now_ns = self._standing.clock.now_ns()
         self.crew.listened((now_ns - self._listened_ns) / 1e9)
         self._listened_ns = now_ns
-        for worker in self.crew.silent(self._policy.silence_seconds):
-            self._end(worker, f"it said nothing for {self._policy.silence_seconds:.0f} s and was killed", fault=True)
+        for worker in self.crew.silent(self._may_be_silent):
+            self._end(worker, f"it said nothing for {self._may_be_silent(worker):.0f} s and was killed", fault=True)
         self.work.returns.take()
         for worker, member in self.crew.condemned():
             overdue = now_ns - member.condemned_ns > self._policy.drain_seconds * 1e9
@@ -265,6 +265,11 @@ class Foreman:
         if event.cause == Cause.HANDED_BACK:
             return event.cause
         return cause_of_loss(event.cause, notice=notice, node_lost=event.node_lost).value
+
+    def _may_be_silent(self, worker: str) -> float:
+        """For how many seconds a worker may say nothing."""
+        loading = self.work.handout.loading(worker)
+        return self._policy.loading_silence_seconds if loading else self._policy.silence_seconds
 
     def _notice(self, event: NoticeSeen) -> None:
         """A worker's node will be gone, or may be left."""

@@ -28,6 +28,8 @@ class Given:
     """Image id -> place in the plan."""
     progressed: bool = False
     """Whether it brought any image."""
+    changes_model: bool = False
+    """Whether the worker has to load another model for it."""
     reached: bool = False
     """Whether the worker's device has had any of it."""
     size: int = 0
@@ -84,6 +86,10 @@ class Handout:
     def has_work(self, worker: str) -> bool:
         """Whether this worker has anything."""
         return bool(self._workers.get(worker))
+
+    def loading(self, worker: str) -> bool:
+        """Whether this worker may be loading another model than it had."""
+        return any(given.changes_model and not given.reached for given in self._workers.get(worker, {}).values())
 
     def join(self, worker: str) -> None:
         """A worker is ready."""
@@ -160,8 +166,10 @@ class Handout:
         attempt, task = self._standing.new_attempt(), plan[piece.task]
         ids = tuple(row.image_id for row in rows)
         given = replace(piece, places=tuple(places))
-        attempts[attempt] = Given(attempt, given, tuple(places), dict(zip(ids, places, strict=True)))
         node, variant, model = self._crew[worker].node, rows[0].request.variant, job.model_of(task.variant)
+        places_of = dict(zip(ids, places, strict=True))
+        changes = self._models.get(worker) != model.name
+        attempts[attempt] = Given(attempt, given, tuple(places), places_of, changes_model=changes)
         self._models[worker] = model.name
         best = most = None
         tune_to = 0

@@ -114,7 +114,8 @@ class RayCompute:
         member = self._crew.get(worker)
         if member is not None:
             member.attempts.add(assignment.attempt)
-            member.loading = member.loading or member.model != assignment.model
+            if (member.model or self._spec.models[0]) != assignment.model:
+                member.loads_for.add(assignment.attempt)
             member.model = assignment.model
             if not member.leaving:
                 self._crew.tell(worker, "assign", assignment)
@@ -195,12 +196,13 @@ class RayCompute:
                 heard.append(replace(event, node_since_ns=since_ns))
                 continue
             if isinstance(event, WorkerReady):
-                member.ready, member.loading = True, False
+                member.ready = True
                 member.place.backoff.succeeded()
             elif isinstance(event, DeviceTaken):
-                member.loading = False
+                member.loads_for.discard(event.attempt or "")
             elif isinstance(event, AttemptEnded):
                 member.attempts.discard(event.attempt)
+                member.loads_for.discard(event.attempt)
             heard.append(event)
         return heard
 

@@ -47,14 +47,19 @@ class Member:
     """What it was assigned and has not ended."""
     model: Model | None = None
     """The one it was assigned last."""
-    loading: bool = True
-    """A model may still be loading, during which it may say nothing."""
+    loads_for: set[str] = field(default_factory=set)
+    """Attempts for which it has to load another model, until its device has a batch of them."""
     started: bool = False
     """Whether the driver knows of it."""
     notice: Notice | None = None
     """The notice that it, and the driver, know of."""
     leaving: bool = False
     """It takes nothing more, and is ended when it has nothing left."""
+
+    @property
+    def loading(self) -> bool:
+        """Whether a model may be loading, during which it may say nothing."""
+        return not self.ready or bool(self.loads_for)
 
 
 def refit(

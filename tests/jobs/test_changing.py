@@ -47,6 +47,16 @@ def test_empty_value_takes_a_limit_away(store: MemoryStore) -> None:
     assert changed.settings.nodes == BEFORE.nodes
 
 
+def test_patience_is_changed_like_a_limit(store: MemoryStore) -> None:
+    """What a driver does on a rebalance recommendation, and how long a store may be silent."""
+    changed = change(store, "demo", ["on_rebalance=leave", "store_outage_seconds=1800"], environ={})
+    assert (changed.settings.on_rebalance, changed.settings.outage_seconds) == ("leave", 1800.0)
+    assert changed.settings.budget_usd == BEFORE.budget_usd
+    with pytest.raises(JobFileError, match="must be ignore or leave"):
+        change(store, "demo", ["on_rebalance=perhaps"], environ={})
+    assert latest_settings(store, changed.job) == (2, changed.settings)
+
+
 def test_nodes_are_written_as_in_a_job_file(store: MemoryStore) -> None:
     """With the prices of the table."""
     nodes = "nodes=[{type: g6e.xlarge, market: spot, max: 8}, {type: g5.xlarge, market: spot, max: 1}]"

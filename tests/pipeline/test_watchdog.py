@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.events import WorkerEvent
+from pipeline.events import Assignment, WorkerEvent
 from pipeline.job import JobState
+from pipeline.orders import StopButton
 from pipeline.record import Node
+from pipeline.status import Status
 from pipeline.worker import Worker
 from tests.pipeline.driven_job import Studio, WatchedCompute
 from tests.pipeline.eventful import Eventful
@@ -70,6 +72,63 @@ def test_black_holed_worker_is_noticed_and_its_late_commits_are_duplicates(studi
     assert len(twice) >= 2
     assert sum((row["spent_usd"] for row in twice), Decimal(0)) == prepared.spent("duplicate") > 0
     prepared.check_books()
+
+
+class LoadsInSilence(WatchedCompute):
+    """A worker that has to load another model says nothing for a while.
+
+    Args:
+        seconds: how long.
+    """
+
+    def __init__(self, *, seconds: int, **values: Any) -> None:
+        super().__init__(**values)
+        self._seconds, self._silent, self._held = seconds, dict[str, int](), dict[str, str]()
+        self.killed: list[str] = []
+
+    def kill(self, worker: str) -> None:
+        """Remember it."""
+        self.killed.append(worker)
+        super().kill(worker)
+
+    def assign(self, worker: str, assignment: Assignment) -> None:
+        """It begins to load when it is given other work, as far as this test is concerned."""
+        if self._held.setdefault(worker, "synthetic") != assignment.model.name:
+            self._held[worker] = assignment.model.name
+            self._silent[worker] = self._seconds
+        super().assign(worker, assignment)
+
+    def events(self, *, timeout_seconds: float) -> Sequence[WorkerEvent]:
+        """The others go on."""
+        away = {name: self._workers.pop(name) for name in list(self._silent) if name in self._workers}
+        if away:
+            self._clock.advance(1.0)
+        told = super().events(timeout_seconds=timeout_seconds)
+        self._workers |= away
+        self._silent = {name: left - 1 for name, left in self._silent.items() if left > 1}
+        return told
+
+
+@pytest.mark.parametrize(("seconds", "killed"), [(100, False), (140, True)])
+def test_worker_that_loads_another_model_may_be_silent_for_two_minutes(
+    studio: Studio, seconds: int, *, killed: bool
+) -> None:
+    """Reading weights may hold up its heartbeat; but not for ever."""
+    prepared = studio.prepare(prompts=4, models=2)
+    made: list[LoadsInSilence] = []
+
+    def compute(**values: Any) -> LoadsInSilence:
+        made.append(LoadsInSilence(seconds=seconds, **values))
+        return made[0]
+
+    def enough(_status: Status, button: StopButton) -> None:
+        if made and made[0].killed:
+            button.press(JobState.PAUSED, "seen enough")
+
+    status = studio.drive(prepared, compute=compute, watch=enough)
+    assert bool(made[0].killed) == killed
+    assert status.state is (JobState.PAUSED if killed else JobState.SUCCEEDED)
+    assert status.workers_lost == len(made[0].killed)
 
 
 class Absent(WatchedCompute):
