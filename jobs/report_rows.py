@@ -64,6 +64,15 @@ def row(group: Group, by: str) -> dict[str, Any]:
     return values
 
 
+def rows_of(report: Report) -> list[dict[str, Any]]:
+    """All groups, and a row for the overhead, so that `usd` adds up to all spend; failures are no division of it."""
+    rows = [row(group, report.by) for group in report.groups]
+    if report.overhead_usd and report.by != "cause":
+        usd = report.overhead_usd.quantize(NANO)
+        rows.append(dict.fromkeys(COLUMNS.names) | {"by": report.by, "name": "(overhead)", "usd": usd})
+    return rows
+
+
 def as_csv(made: MadeReport) -> bytes:
     """The groups; text that a spreadsheet would run begins with an apostrophe, empty is unknown.
 
@@ -72,8 +81,8 @@ def as_csv(made: MadeReport) -> bytes:
     sink = io.StringIO()
     writer = csv.DictWriter(sink, COLUMNS.names, lineterminator="\r\n")
     writer.writeheader()
-    for group in made.report.groups:
-        cells = {name: _cell(value) for name, value in row(group, made.report.by).items()}
+    for values in rows_of(made.report):
+        cells = {name: _cell(value) for name, value in values.items()}
         writer.writerow({name: printable(cell) for name, cell in cells.items()} if made.terminal else cells)
     return sink.getvalue().encode()
 
@@ -87,8 +96,7 @@ def _cell(value: Any) -> str:
 def as_parquet(made: MadeReport) -> bytes:
     """The groups, money as decimal128(38, 9)."""
     sink = io.BytesIO()
-    rows = [row(group, made.report.by) for group in made.report.groups]
-    pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS), sink, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows_of(made.report), schema=COLUMNS), sink, compression="zstd")
     return sink.getvalue()
 
 

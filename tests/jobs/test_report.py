@@ -156,6 +156,19 @@ def test_parquet_and_json_carry_exact_money(place: str, tmp_path: Path, capsys: 
     assert (document["images"]["rendered"], document["images"]["reused"]) == (19, 5)
 
 
+@pytest.mark.parametrize("by", ["node_type", "model", "day"])
+def test_rows_add_up_to_all_spend_with_the_overhead(by: str) -> None:
+    """It is in no group, so it has a row of its own."""
+    store = MemoryStore()
+    make_ledger(store, LIVES, beside={"overhead": {"usd": "0.012", "source": "somebody"}})
+    rows = list(csv.DictReader(io.StringIO(shown(store, "csv", by).decode(), newline="")))
+    assert (rows[-1]["name"], rows[-1]["usd"], rows[-1]["nodes"]) == ("(overhead)", "0.012000000", "")
+    assert sum(Decimal(row["usd"]) for row in rows) == Decimal(json.loads(shown(store, "json", by))["usd"])
+    table = pq.read_table(io.BytesIO(shown(store, "parquet", by)))
+    assert sum(table["usd"].to_pylist()) == sum(Decimal(row["usd"]) for row in rows)
+    assert re.search(r"overhead +\$0.0120 +\d+.\d %", shown(store, "table", by).decode())
+
+
 def test_every_money_column_is_a_decimal() -> None:
     """Of the rows that a report gives out."""
     assert {field.type for field in COLUMNS if field.name.endswith("_usd")} == {pa.decimal128(38, 9)}
