@@ -16,6 +16,9 @@ from pipeline.record import Node
 from pipeline.renderers.table import renderer_kind
 from pipeline.worker import Worker
 
+_MOST_ENCODE_THREADS = 8
+"""More encode faster than any GPU draws."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
@@ -58,10 +61,22 @@ def assemble_worker(post: Post, *, clock: Clock) -> Worker:
         store=store,
         clock=clock,
         cache_secret=lambda: cache_key(os.environ) if compiles(spec) else b"",
-        encode_threads=spec.encode_threads,
+        encode_threads=spec.encode_threads or encode_threads(post, cores=len(os.sched_getaffinity(0))),
         gauge=None if post.device == "cpu" else open_gauge(os.environ),
         go_on=len(spec.models) > 1,
     )
+
+
+def encode_threads(post: Post, *, cores: int) -> int:
+    """Threads for gate and encoding: a GPU worker's share of the node's cores, from 2 to 8; of a CPU worker 2.
+
+    On a CPU they take turns with the model's own threads, so that more of them gain nothing.
+
+    Args:
+        post: of the worker.
+        cores: that this process may use.
+    """
+    return 2 if post.device == "cpu" else max(2, min(_MOST_ENCODE_THREADS, cores // post.node.shares))
 
 
 def check_store(store: Store, token: str) -> None:

@@ -28,8 +28,8 @@ class ComputeSpec:
     """For CPU workers; None: the machine's cores shared out on our own Ray and in threads, 1 on a cluster."""
     threads: int = 0
     """CPU threads of a CPU worker's model; 0: as many as its CPUs."""
-    encode_threads: int = 2
-    """Of each worker, for gate and encoding."""
+    encode_threads: int = 0
+    """Of each worker, for gate and encoding; 0: by the cores of its node, see `assemble.encode_threads`."""
     ray_tmp_dir: str | None = None
     """Folder for the files of our own Ray, at most 36 characters; None: a new one, removed at the end."""
     ship_code: bool = True

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,18 @@ from typing import Any
 import pytest
 
 from infra.stores.memory import MemoryStore
-from pipeline.events import Assignment, BatchTuned
+from pipeline.clock import ManualClock
+from pipeline.errors import OutOfMemoryError
+from pipeline.events import Assignment, BatchTuned, DidNotFit
 from pipeline.job import JobState, TaskSizes
-from pipeline.record import Record
+from pipeline.model import Model
+from pipeline.ports import Renderer
+from pipeline.record import Cause, Record
+from pipeline.renderers.synthetic import SyntheticKind
+from pipeline.request import Request
 from pipeline.tuned_sizes import TunedSizes
 from tests.pipeline.driven_job import PreparedJob, Studio, WatchedCompute
-from tests.pipeline.single_worker import node, synthetic_model, variant_of
+from tests.pipeline.single_worker import Worked, Wrapped, assignment, node, synthetic_model, variant_of, worker
 
 
 class Watching(WatchedCompute):
@@ -188,3 +194,33 @@ def test_gpu_is_measured_unless_the_model_says_its_size_or_too_little_is_left() 
     assert asked(left=20) == 0
     assert asked(model_=replace(model, batch_size=4)) == 0
     assert asked(on=node()) == 0
+
+
+def test_size_that_does_not_fit_ends_the_search_below_it() -> None:
+    """The batch that failed is rendered in smaller ones, the driver hears of both, and none as large is tried again."""
+    tried: list[int] = []
+
+    def refuse(batch: Sequence[Request], size: int) -> None:
+        tried.append(size)
+        if size > 4:
+            raise OutOfMemoryError("does not fit")
+
+    clock = ManualClock()
+
+    def load(model: Model) -> Renderer:
+        return Wrapped(SyntheticKind(sleep=clock.advance).load(model, device="cpu", threads=1), before=refuse)
+
+    model = replace(synthetic_model(seconds_per_batch="4", seconds_per_image="1"), batch_size=None)
+    store = MemoryStore()
+    one = worker(store, clock=clock, load=load, model=model)
+    prompts = [f"prompt {number}" for number in range(40)]
+    one.work(replace(assignment(prompts, model=model, batch_size=None), tune_to=32))
+    worked = Worked(events=tuple(one.poll(0)), store=store)
+    assert worked.ended.cause == Cause.SUCCEEDED
+    assert sorted(image.image_id for image in worked.images) == sorted(assignment(prompts, model=model).image_ids)
+    assert tried == [1, 1, 2, 2, 4, 4, 8, *[4] * 7]
+    (found,) = [event for event in worked.events if isinstance(event, BatchTuned)]
+    assert (found.size, found.seconds) == (4, {1: 5.0, 2: 6.0, 4: 8.0})
+    assert [event.size for event in worked.events if isinstance(event, DidNotFit)] == [8]
+    one.work(replace(assignment(prompts[:8], model=model, batch_size=None, attempt="a2")))
+    assert tried[-2:] == [4, 4]

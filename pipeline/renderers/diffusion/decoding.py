@@ -38,7 +38,7 @@ def _pictures(
 ) -> Iterator[Picture]:
     with torch.no_grad():
         image = _DECODERS[family.name](pipe, latents, variant)
-        finite = torch.isfinite(image).flatten(1).all(dim=1)
+        finite = torch.isfinite(image).flatten(1).all(dim=1).tolist()
         blanked, normal = [False] * image.shape[0], None
         if getattr(pipe, "safety_checker", None) is not None:
             image, flags = pipe.run_safety_checker(image, image.device, text_dtype)
@@ -48,13 +48,19 @@ def _pictures(
             image = pipe.watermark.apply_watermark(image)
         pixels = to_bytes(pipe.image_processor.postprocess(image, output_type="pt", do_denormalize=normal))
     for index, flag in enumerate(blanked):
-        yield Picture(pixels=pixels[index], finite=bool(finite[index]), blanked=flag)
+        yield Picture(pixels=pixels[index], finite=finite[index], blanked=flag)
 
 
 def to_bytes(image: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Images of (n, 3, h, w) in 0..1 as bytes of (n, h, w, 3): `(x * 255).round()`, converted on the device."""
     values = (image.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    return values.cpu().numpy()
+    if not values.is_cuda:
+        return values.cpu().numpy()
+    # Into pinned memory the copy is the GPU's own work, and only this stream waits for it.
+    pinned = torch.empty(values.shape, dtype=torch.uint8, pin_memory=True)
+    pinned.copy_(values, non_blocking=True)
+    torch.cuda.current_stream(values.device).synchronize()
+    return pinned.numpy()
 
 
 def _decode_sd(pipe: Any, latents: torch.Tensor, variant: Variant) -> torch.Tensor:

@@ -7,16 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.compute.assemble import check_device, check_store
+from infra.compute.assemble import Post, check_device, check_store, encode_threads
 from infra.compute.backoff import Backoff
 from infra.compute.code_version import PACKAGES, code_root, code_version, library_versions
 from infra.compute.gpu import gpu_name, gpu_present
 from infra.compute.ray_demand import NODE_TYPE_LABEL, demands
 from infra.compute.ray_session import LONGEST_TMP_DIR, check_address, local_ray
+from infra.compute.spec import ComputeSpec
 from infra.stores.memory import MemoryStore
 from pipeline.errors import ClusterRefusedError
 from pipeline.job import NodeOffer
 from pipeline.layout import probe_key
+from tests.pipeline.single_worker import node
 
 
 def offer(node_type: str, market: str = "spot", *, gpu: str = "", most: int = 1, gpus: int = 1) -> NodeOffer:
@@ -120,6 +122,18 @@ def test_promised_gpu_that_is_not_there_is_refused() -> None:
         assert not gpu_name("0")
         with pytest.raises(ClusterRefusedError, match="a GPU was promised"):
             check_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "gpus", "threads"),
+    [("cuda", 4, 1, 4), ("cuda", 192, 8, 8), ("cuda", 8, 4, 2), ("cuda", 1, 8, 2), ("cpu", 64, 1, 2)],
+)
+def test_encoders_share_the_cores_of_a_gpu_node(device: str, cores: int, gpus: int, threads: int) -> None:
+    """Each GPU's worker has its part, and none that is useless."""
+    spec = ComputeSpec(job="j", store_uri="memory:", offers=(), models=(), code_version="")
+    here = node(gpu_count=gpus)
+    post = Post(spec=spec, name="w", node=here, gpu_index=0, device=device, threads=0)
+    assert encode_threads(post, cores=cores) == threads
 
 
 @pytest.mark.parametrize(

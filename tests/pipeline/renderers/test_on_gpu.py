@@ -11,6 +11,7 @@ import torch
 
 from pipeline.errors import OutOfMemoryError
 from pipeline.performance import PROFILES
+from pipeline.renderers.diffusion.decoding import to_bytes
 from pipeline.renderers.table import renderer_kind
 from pipeline.request import Request
 from tests.pipeline.renderers import tiny
@@ -69,3 +70,12 @@ def test_batch_that_does_not_fit_says_so_and_leaves_a_device_that_works(draw: Dr
     del hog
     torch.cuda.empty_cache()
     assert draw("sd", 7).shape[0] == 1
+
+
+def test_pixels_leave_the_gpu_as_they_would_be_on_the_cpu() -> None:
+    """Through pinned memory and on a stream of its own; each array stays what it is when the next one is copied."""
+    images = [torch.rand((2, 3, 64, 48), generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+        copied = [to_bytes(image.cuda()) for image in images]
+    for image, pixels in zip(images, copied, strict=True):
+        assert np.abs(pixels.astype(int) - to_bytes(image).astype(int)).max() <= 1
