@@ -2,9 +2,22 @@
 
 from pathlib import Path
 
+from infra.stores.retry import RetryPolicy
 from infra.stores.s3 import S3Store
 from pipeline.storage_cost import StoreCalls, calls_of
+from tests.faults.faults import Refuse
+from tests.faults.proxy import fault_proxy
 from tests.infra.servers import S3Server
+
+
+def test_every_try_of_a_call_is_counted(moto: S3Server) -> None:
+    """A call that the service refused for being too many is charged like any other."""
+    with fault_proxy(moto) as proxy:
+        store = proxy.server.store("tries", retry=RetryPolicy(sleep=lambda _seconds: None))
+        proxy.weather.order(Refuse(status=503, code="SlowDown"), Refuse(status=503, code="SlowDown"))
+        store.put("a", b"1")
+        assert store.get("a") == b"1"
+        assert store.calls == StoreCalls(puts=3, gets=1)
 
 
 def test_calls_are_counted_as_s3_charges_them(moto: S3Server, tmp_path: Path) -> None:
