@@ -1,6 +1,7 @@
 """The catalogue that ships: GPUs, models, what they take and what others claim, checked like a user's files."""
 
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -157,6 +158,7 @@ def component(name: str, written: dict[str, Any], counts: dict[str, Any]) -> Com
         embedding_parameters=counts.get("embedding_parameters", 0),
         tokens=written.get("text_tokens", 0),
         force_upcast=bool(written.get("config", {}).get("force_upcast", False)),
+        tile_side=_tile_side(written.get("config", {})),
         certain=written.get("certain", True),
         published_parameters=written.get("published_parameters"),
         points=tuple(
@@ -169,6 +171,12 @@ def component(name: str, written: dict[str, Any], counts: dict[str, Any]) -> Com
             for point in counts.get("points", ())
         ),
     )
+
+
+def _tile_side(config: Mapping[str, Any]) -> int:
+    """The side of a decoder's tiles, as diffusers derives it from the configuration; 512 where it does not say."""
+    side = config.get("sample_size", 512)
+    return side if isinstance(side, int) and side >= 8 else 512
 
 
 def configs() -> Path:

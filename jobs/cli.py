@@ -12,7 +12,7 @@ import typer
 from jobs.cli_compare import compare
 from jobs.cli_control import cancel, logs, pause, resume, retry, set_
 from jobs.cli_diff import diff
-from jobs.cli_gpus import gpus
+from jobs.cli_gpus import fit, gpus
 from jobs.cli_images import download, verify
 from jobs.cli_output import complain
 from jobs.cli_rehearse import rehearse
@@ -67,6 +67,7 @@ for name, command in (
     ("compare", compare),
     ("rehearse", rehearse),
     ("gpus", gpus),
+    ("fit", fit),
     ("doctor", doctor),
 ):
     app.command(name)(_interruptible(command))

@@ -63,6 +63,8 @@ class Component:
     """Length of the text that a denoiser reads."""
     force_upcast: bool = False
     """A decoder that SDXL pipelines run in fp32."""
+    tile_side: int = 512
+    """Pixels on each side of the tiles in which a decoder can work."""
     certain: bool = True
     published_parameters: int | None = None
     """What its makers or others say; rounded as they round."""
@@ -80,7 +82,7 @@ class Component:
 
 
 def _square(points: Sequence[Point], pixels: int, values: Sequence[int]) -> float:
-    """The parabola through the three counted sizes that are nearest."""
+    """The parabola through the three counted sizes that are nearest; through fewer where there are fewer."""
     near = sorted(range(len(points)), key=lambda at: abs(points[at].pixels - pixels))[:3]
     total = 0.0
     for one in near:
@@ -93,7 +95,9 @@ def _square(points: Sequence[Point], pixels: int, values: Sequence[int]) -> floa
 
 
 def _line(points: Sequence[Point], pixels: int, values: Sequence[int]) -> float:
-    """The line through the two counted sizes that are nearest; never below what the pixels' share would be."""
+    """The line through the two counted sizes that are nearest; where one was counted, its share by pixels."""
+    if len(points) == 1:
+        return values[0] * pixels / points[0].pixels
     low, high = sorted(sorted(range(len(points)), key=lambda at: abs(points[at].pixels - pixels))[:2])
     slope = (values[high] - values[low]) / (points[high].pixels - points[low].pixels)
     return max(values[low] + slope * (pixels - points[low].pixels), 0.0)

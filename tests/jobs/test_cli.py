@@ -83,6 +83,7 @@ def test_commands_are_those_of_the_design() -> None:
         "diff",
         "doctor",
         "download",
+        "fit",
         "gpus",
         "list",
         "logs",

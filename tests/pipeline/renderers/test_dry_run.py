@@ -8,9 +8,16 @@ import pytest
 import torch
 
 from pipeline.errors import ModelError
+from pipeline.estimates import memory
+from pipeline.renderers.diffusion.decoding import micro_batch
+from pipeline.renderers.diffusion.renderer import TEXT_CACHE_BYTES
 from pipeline.renderers.dry_run.__main__ import count_file
+from pipeline.renderers.dry_run.building import build
+from pipeline.renderers.dry_run.calls import denoise
 from pipeline.renderers.dry_run.counting import count_component
 from pipeline.renderers.dry_run.live_bytes import LiveBytes
+from tests.pipeline.renderers.asking import variant_of
+from tests.pipeline.renderers.conftest import Load
 
 CONFIGS = Path(str(files("configs")))
 
@@ -42,3 +49,28 @@ def test_part_that_cannot_be_run_is_named() -> None:
         count_component("NoSuchModel", {}, sizes=[(64, 64)])
     with pytest.raises(ModelError, match="AutoencoderKL: known are FluxTransformer2DModel"):
         count_component("AutoencoderKL", {}, sizes=[(64, 64)], tokens=77)
+
+
+def test_plan_decodes_and_keeps_what_the_renderer_does(shared: Load) -> None:
+    """The constants of the plan are those of the renderer."""
+    model, _ = shared("sd")
+    assert memory.TEXT_BYTES == TEXT_CACHE_BYTES
+    for batch in (1, 2, 3, 6, 8):
+        for side in (64, 512, 1024, 2048):
+            shape = variant_of(model, width=side, height=side)
+            assert memory.decoded_at_once(batch, side * side) == micro_batch(batch, shape, "cuda")
+
+
+@pytest.mark.gpu
+def test_dry_run_is_what_a_gpu_takes() -> None:
+    """One forward of SDXL's UNet with made-up weights: within 15 % and the workspaces of a plan."""
+    written = json.loads((CONFIGS / "models" / "architectures" / "unet-sdxl.json").read_bytes())
+    shipped = json.loads((CONFIGS / "model_counts.json").read_bytes())["components"]["unet-sdxl"]
+    (point,) = [one for one in shipped["points"] if one["width"] == 1024]
+    with torch.device("cuda"):
+        model = build(written["class"], written["config"])
+        weights = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        denoise(model, rows=1, width=1024, height=1024, pixels_per_latent=8, tokens=77)
+    taken = torch.cuda.max_memory_allocated() - weights
+    assert 0.85 * point["bytes"] <= taken <= 1.15 * point["bytes"] + memory.RUNTIME_BYTES
