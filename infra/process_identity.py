@@ -11,7 +11,11 @@ _PROC = Path("/proc")
 
 def this_process() -> Owner:
     """This process, as others on the same machine can look for it."""
-    pid = os.getpid()
+    return process(os.getpid())
+
+
+def process(pid: int) -> Owner:
+    """Another process of this machine, such as a child, likewise."""
     return Owner(host=socket.gethostname(), pid=pid, boot=_boot(), born=_born(pid) or "")
 
 

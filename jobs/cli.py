@@ -14,6 +14,7 @@ from jobs.cli_control import cancel, logs, pause, resume, retry, set_
 from jobs.cli_diff import diff
 from jobs.cli_gpus import fit, gpus
 from jobs.cli_images import download, verify
+from jobs.cli_nightly import nightly_app
 from jobs.cli_output import complain
 from jobs.cli_rehearse import rehearse
 from jobs.cli_report import report
@@ -71,6 +72,7 @@ for name, command in (
     ("doctor", doctor),
 ):
     app.command(name)(_interruptible(command))
+app.add_typer(nightly_app(_interruptible), name="nightly")
 
 
 def _version(value: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from jobs.jobfile import JobFile
@@ -29,6 +29,10 @@ from pipeline.request import Lora, Variant
 from pipeline.request_table import RequestTable
 from pipeline.templates.binding import Binder
 from pipeline.templates.wildcards import WildcardFiles
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_BATCH = 4
 """Task sizes are multiples of this where neither the model nor the user says what a batch is."""
@@ -108,6 +112,7 @@ def freeze(
     stdin: BinaryIO | None,
     cluster: tuple[int, int] | None = None,
     now: datetime | None = None,
+    only_rows: "NDArray[np.bool_] | None" = None,
 ) -> Iterator[Frozen]:
     """Read and check everything that a job is made of. Nothing is written to the store.
 
@@ -117,6 +122,7 @@ def freeze(
         stdin: what a manifest `-` reads.
         cluster: nodes of the cluster that the job is for, and GPUs of each; None for this machine.
         now: the instant of the submit; the present one when not given.
+        only_rows: which rows, after templates and sweep, the job is of; None: all.
 
     Raises:
         UserError: the manifest, the model or the settings have problems; all problems of a manifest at once.
@@ -143,6 +149,8 @@ def freeze(
         name = "-" if job_file.manifest == "-" else job_file.manifest
         expansion = _expansion(job_file, seed=defaults.seed)
         rows = expansion.rows(read_rows(stream, name, problems), problems)
+        if only_rows is not None:
+            rows = (row for row, wanted in zip(rows, only_rows, strict=True) if wanted)
         spooled = spool(rows, resolver, Path(folder), problems, count_tokens=_count_tokens)
         used = {name: models[name] for name in dict.fromkeys(spooled.variant_models)}
         job = Job(

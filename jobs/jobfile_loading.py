@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,28 @@ from pydantic_core import ErrorDetails
 from jobs.jobfile import Defaults, JobFile, slug
 from jobs.jobfile_values import shown
 from jobs.nearest import did_you_mean
-from jobs.yaml_document import Place, plain, read_document
+from jobs.yaml_document import Document, Place, plain, read_document
 from pipeline.errors import JobFileError
 
 JOB_FILE_ENDINGS = (".yaml", ".yml")
 _DATA_ENDINGS = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|txt))?(\.(gz|zst))?$", re.IGNORECASE)
+_DATED = ("name", "manifest", "store", "wildcards", "prices")
+"""Keys in which `{date}` and `{time}` stand for those of a run."""
+
+_STRUCTURED = ("assignments", "overrides", "run")
 _TEXT_DEFAULTS = {"negative_prompt", "scheduler"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerRun:
+    """What differs between the runs of a schedule."""
+
+    date: date
+    """By the schedule's clocks: `{date}` in name, paths and tags."""
+    time: time
+    """The same: `{time}`."""
+    seed: int
+    """What `seed: per_run` stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +52,10 @@ class Options:
     precision: str | None = None
     assignments: tuple[str, ...] = ()
     """Of `--set`: `width=768`, `output.format=webp`, `budget.usd=25`."""
+    overrides: tuple[tuple[Place, Any], ...] = ()
+    """Values that a schedule says."""
+    run: PerRun | None = None
+    """Which run of a schedule it is; None: none."""
 
 
 def load(location: str, options: Options, *, fallback_store: str | None = None) -> JobFile:
@@ -58,11 +80,13 @@ def load(location: str, options: Options, *, fallback_store: str | None = None) 
     if not isinstance(document.values, dict):
         raise JobFileError(f"{location}:1: must be a mapping such as `manifest: prompts.jsonl`")
 
-    def locate(way: Place) -> str:
-        return f"{document.place(way)}: {_dotted(way)}" if way else document.place(way)
-
     base = path.resolve().parent
-    return _build(document.values, options, fallback_store, base=base, locate=locate)
+    return _build(document.values, options, fallback_store, base=base, locate=partial(located, document))
+
+
+def located(document: Document, way: Place) -> str:
+    """`job.yaml:4: defaults.width`: where a value of a document stands, and what it is called."""
+    return f"{document.place(way)}: {_dotted(way)}" if way else document.place(way)
 
 
 def _build(
@@ -83,24 +107,59 @@ def _build(
         given.append((("store",), _location(fallback, Path.cwd())))
     for way, value in given:
         _put(values, way, value)
+    values = _of_run(values, options.run, place)
     if isinstance(values.get("manifest"), str):
         values.setdefault("name", name_of(values["manifest"]))
     try:
         return JobFile.model_validate(values)
     except ValidationError as error:
-        lines = [_message(problem, place) for problem in error.errors()]
-        raise JobFileError("\n".join(dict.fromkeys(lines))) from None
+        raise JobFileError("\n".join(problem_lines(error, JobFile, place))) from None
+
+
+def problem_lines(error: ValidationError, model: type[BaseModel], place: Callable[[Place], str]) -> list[str]:
+    """Every problem of a file, each once, as `place: what, and the remedy`.
+
+    Args:
+        error: what pydantic found.
+        model: of the whole file.
+        place: where a value stands.
+    """
+    return list(dict.fromkeys(_message(problem, model, place) for problem in error.errors()))
+
+
+def _of_run(values: dict[str, Any], run: PerRun | None, place: Callable[[Place], str]) -> dict[str, Any]:
+    """The values of one run of a schedule. Raises: JobFileError: `seed: per_run` without a run."""
+    defaults = values.get("defaults")
+    per_run = isinstance(defaults, dict) and defaults.get("seed") == "per_run"
+    if run is None:
+        if per_run:
+            where = place(("defaults", "seed"))
+            raise JobFileError(f"{where}: per_run is for jobs of `spotrender nightly`; say a number with --set seed=1")
+        return values
+    made = {key: _dated(value, run) if key in _DATED else value for key, value in values.items()}
+    if isinstance(defaults, dict):
+        made["defaults"] = defaults | ({"seed": run.seed} if per_run else {})
+        if isinstance(defaults.get("tags"), dict):
+            made["defaults"]["tags"] = {name: _dated(text, run) for name, text in defaults["tags"].items()}
+    return made
+
+
+def _dated(text: Any, run: PerRun) -> Any:
+    """`{date}` and `{time}` of the run in their places: `2026-11-21`, `0200`."""
+    if not isinstance(text, str):
+        return text
+    return text.replace("{date}", run.date.isoformat()).replace("{time}", run.time.strftime("%H%M"))
 
 
 def _option_values(options: Options) -> list[tuple[Place, Any]]:
     """The options as (way, value), paths made absolute from the current folder."""
     here = Path.cwd()
-    plain_ones = ((one.name, getattr(options, one.name)) for one in fields(options) if one.name != "assignments")
+    plain_ones = ((one.name, getattr(options, one.name)) for one in fields(options) if one.name not in _STRUCTURED)
     given: list[tuple[Place, Any]] = [((name,), value) for name, value in plain_ones if value is not None]
     if isinstance(options.batch_size, str):
         given.append((("batch_size",), plain(options.batch_size)))
     given = [(way, _with_paths({str(way[0]): value}, here)[str(way[0])]) for way, value in given]
-    return given + [_assignment(text) for text in options.assignments]
+    return [*given, *map(_assignment, options.assignments), *options.overrides]
 
 
 def _assignment(text: str) -> tuple[Place, Any]:
@@ -179,12 +238,12 @@ def _option_name(way: Place) -> str:
     return f"--set {_dotted(way)}" if len(way) > 1 else f"--{str(way[0]).replace('_', '-')}"
 
 
-def _message(problem: ErrorDetails, place: Callable[[Place], str]) -> str:
+def _message(problem: ErrorDetails, model: type[BaseModel], place: Callable[[Place], str]) -> str:
     """One problem as `place: what, and the remedy`."""
     way: Place = tuple(problem["loc"])
     kind = problem["type"]
     if kind == "extra_forbidden":
-        known = _keys_at(way[:-1])
+        known = _keys_at(model, way[:-1])
         hint = did_you_mean(str(way[-1]), known) or f"; known are {', '.join(known)}"
         return f"{place(way)}: unknown key{hint}"
     if kind == "missing":
@@ -204,9 +263,8 @@ def _remedy(way: Place) -> str:
     return examples.get(str(way[-1]), f"write `{way[-1]}:`")
 
 
-def _keys_at(way: Place) -> list[str]:
-    """The keys that are known at this place of a job file."""
-    model: type[BaseModel] = JobFile
+def _keys_at(model: type[BaseModel], way: Place) -> list[str]:
+    """The keys that are known at this place of a file."""
     for step in way:
         if isinstance(step, str):
             model = _inner_model(model, step)

@@ -122,7 +122,7 @@ def _instant(value: Any) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _choice(*known: str) -> Callable[[Any], str]:
+def choice(*known: str) -> Callable[[Any], str]:
     """One of a few words."""
 
     def check(value: Any) -> str:
@@ -135,7 +135,7 @@ def _choice(*known: str) -> Callable[[Any], str]:
 
 def _word(*known: str) -> Callable[[Any], str]:
     """One of a few words, of which YAML reads `on` and `off` as truth values."""
-    choose = _choice(*known)
+    choose = choice(*known)
     return lambda value: choose({True: "on", False: "off"}[value] if isinstance(value, bool) else value)
 
 
@@ -194,22 +194,22 @@ Text = Annotated[str, BeforeValidator(_text)]
 FilledText = Annotated[str, BeforeValidator(_filled)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 OutageSeconds = Annotated[float, BeforeValidator(_number(0, 86_400))]
-OnRebalance = Annotated[str, BeforeValidator(_choice("ignore", "leave"))]
-Market = Annotated[str, BeforeValidator(_choice("spot", "on_demand", "local"))]
-ProviderName = Annotated[str, BeforeValidator(_choice("auto", *PROVIDERS))]
-Format = Annotated[str, BeforeValidator(_choice("png", "webp", "jpeg"))]
-Metadata = Annotated[str, BeforeValidator(_choice("full", "none"))]
-Precision = Annotated[str, BeforeValidator(_choice("fp32", "fp16", "bf16"))]
-Profile = Annotated[str, BeforeValidator(_choice(*PROFILES))]
-Quantization = Annotated[str, BeforeValidator(_choice(*CHOICES["quantization"]))]
-StepCache = Annotated[str, BeforeValidator(_choice(*CHOICES["step_cache"]))]
+OnRebalance = Annotated[str, BeforeValidator(choice("ignore", "leave"))]
+Market = Annotated[str, BeforeValidator(choice("spot", "on_demand", "local"))]
+ProviderName = Annotated[str, BeforeValidator(choice("auto", *PROVIDERS))]
+Format = Annotated[str, BeforeValidator(choice("png", "webp", "jpeg"))]
+Metadata = Annotated[str, BeforeValidator(choice("full", "none"))]
+Precision = Annotated[str, BeforeValidator(choice("fp32", "fp16", "bf16"))]
+Profile = Annotated[str, BeforeValidator(choice(*PROFILES))]
+Quantization = Annotated[str, BeforeValidator(choice(*CHOICES["quantization"]))]
+StepCache = Annotated[str, BeforeValidator(choice(*CHOICES["step_cache"]))]
 Share = Annotated[float, BeforeValidator(_number(0, 1))]
 Compile = Annotated[str, BeforeValidator(_word(*CHOICES["compile"]))]
 Switch = Annotated[str, BeforeValidator(_word(*CHOICES["channels_last"]))]
-Memory = Annotated[str, BeforeValidator(_choice(*CHOICES["memory"]))]
+Memory = Annotated[str, BeforeValidator(choice(*CHOICES["memory"]))]
 Limit = Annotated[int, BeforeValidator(_whole(1, 10_000_000))]
-TemplateMode = Annotated[str, BeforeValidator(_choice("exhaustive", "random"))]
-SweepMode = Annotated[str, BeforeValidator(_choice("product", "zip"))]
+TemplateMode = Annotated[str, BeforeValidator(choice("exhaustive", "random"))]
+SweepMode = Annotated[str, BeforeValidator(choice("product", "zip"))]
 SeedAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("seed"))]
 WidthAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("width"))]
 HeightAxis = Annotated[tuple[object, ...], BeforeValidator(_axis("height"))]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jobs.computing import IN_PROCESS, size_of
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
@@ -27,6 +27,10 @@ from pipeline.plan import Plan
 from pipeline.ports import Store
 from pipeline.probe import probe_conditional
 from pipeline.status import Status, read_status, starting_status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,7 @@ def submit(
     stdin: BinaryIO | None = None,
     detach: bool = False,
     nodes_are_meant: bool = True,
+    only_rows: "NDArray[np.bool_] | None" = None,
 ) -> SubmitResult:
     """Run a job to its end, or resume it; a finished one renders nothing.
 
@@ -133,6 +138,7 @@ def submit(
         stdin: what a manifest `-` reads.
         detach: let the cluster drive the job, and return as soon as it has taken it.
         nodes_are_meant: whether it is worth a warning that the job names no nodes, so that their price is assumed.
+        only_rows: which rows, after templates and sweep, the job is of; None: all.
 
     Raises:
         UserError: something must be mended first; nothing was written.
@@ -145,7 +151,9 @@ def submit(
     head_price(os.environ, address=address)  # refused before anything is written
     if address is not None and address != IN_PROCESS and not job_file.nodes:
         cluster = (job_file.workers or 1, 1) if detach else size_of(address)
-    with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer, cluster=cluster) as frozen:
+    with freeze(
+        job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer, cluster=cluster, only_rows=only_rows
+    ) as frozen:
         store = open_store(job_file.store)
         conditional = probe_conditional(store)
         unnamed = not named and job_file.workers is None

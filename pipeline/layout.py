@@ -123,3 +123,8 @@ def ledger_nodes_key(date: str, job: str, bucket: str) -> str:
 def price_key(source: str, region: str, name: str) -> str:
     """What a provider told of the prices of one kind of node."""
     return f"prices/{source}/{region}/{name}.json"
+
+
+def nightly_key(entry: str) -> str:
+    """What is known of the runs of one entry of a nightly file."""
+    return f"nightly/{entry}.json"

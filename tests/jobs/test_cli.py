@@ -87,6 +87,7 @@ def test_commands_are_those_of_the_design() -> None:
         "gpus",
         "list",
         "logs",
+        "nightly",
         "pause",
         "rehearse",
         "report",

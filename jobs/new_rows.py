@@ -1,0 +1,23 @@
+"""Which rows of a job hold anything that no job of its store has made yet."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.estimating import missing_images
+from jobs.freezing import freeze
+from jobs.jobfile import JobFile
+from jobs.wiring import open_store
+from pipeline.plan import Plan
+
+
+def rows_with_new_images(job_file: JobFile) -> NDArray[np.bool_]:
+    """For each row, after templates and sweep, whether some image of it is missing. Raises: UserError."""
+    with freeze(job_file, environ=os.environ, stdin=None) as frozen:
+        table = frozen.table()
+        plan = Plan(table, frozen.job.sizes)
+        missing = missing_images(open_store(job_file.store), frozen.job, plan)
+        wanted = np.zeros(frozen.requests, dtype=bool)
+        wanted[plan.positions[missing] // job_file.images_per_prompt] = True
+        return wanted

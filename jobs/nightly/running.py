@@ -1,0 +1,254 @@
+"""`spotrender nightly run`: looks at every entry, starts what is due, and resumes what lost its driver."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from infra.process_identity import is_gone, process, this_process
+from jobs.listing import read_job
+from jobs.nightly.deciding import Decision, as_seen, decide
+from jobs.nightly.nightly_file import Entry, NightlyFile
+from jobs.nightly.schedule import Now
+from jobs.nightly.state import EntryBook, EntryState, Run
+from jobs.status import view
+from jobs.terminal_text import printable
+from jobs.wiring import open_store
+from pipeline.errors import JobRefusedError
+from pipeline.job import JobState
+from pipeline.lease_state import Owner
+from pipeline.ports import Clock, Store
+from pipeline.status import read_status
+
+POLL_SECONDS = 2.0
+"""How often `--wait` looks."""
+
+STARTING_MINUTES = 60
+"""A run of another machine that has no job after so long has lost its process."""
+
+CANCELING_MINUTES = 30
+"""So long `--wait` waits for a canceled job to make room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was done about one run."""
+
+    entry: str
+    action: str
+    """`started`, `resumed`, `left out`, `waits` or `ended`."""
+    due: datetime | None
+    job: str
+    state: str
+    message: str
+
+
+class Child(Protocol):
+    """A process that sees to one run."""
+
+    @property
+    def owner(self) -> Owner:
+        """Who it is."""
+
+    def ended(self) -> bool:
+        """Whether it is over."""
+
+
+Launch = Callable[[str, datetime], Child]
+"""Starts the process of a run: name of the entry, and when the run was due."""
+
+
+class Caller:
+    """One call of `nightly run`.
+
+    Args:
+        file: the entries.
+        store: where their state is.
+        launch: starts processes.
+        now: the wall clock.
+        clock: waits.
+        say: told what is done, as it is done.
+    """
+
+    def __init__(
+        self, file: NightlyFile, store: Store, *, launch: Launch, now: Now, clock: Clock, say: Callable[[Told], None]
+    ) -> None:
+        self._file, self._store, self._launch, self._now, self._clock, self._say = file, store, launch, now, clock, say
+        self._children: dict[tuple[str, datetime], Child] = {}
+        self._told: set[Told] = set()
+        self._began = now()
+
+    def look(self) -> bool:
+        """Look at every entry once; whether something waits for a job that this call canceled."""
+        waits = [self._look_at(entry) for entry in self._file.nightly]
+        return any(waits)
+
+    def wait(self) -> list[Run]:
+        """Stay until all that this call started has ended, and what was due at its beginning was started; the runs."""
+        until = self._clock.now_ns() + CANCELING_MINUTES * 60 * 10**9
+        while True:
+            before, busy = len(self._children), self._busy()
+            canceling = self.look() and self._clock.now_ns() < until
+            if not busy and not canceling and len(self._children) == before:
+                break
+            self._clock.sleep(POLL_SECONDS)
+        ours = ((EntryBook(self._store, name).read(), due) for name, due in self._children)
+        return [run for state, due in ours if state is not None and (run := state.run(due)) is not None]
+
+    def _busy(self) -> bool:
+        """Whether a process of this call still runs."""
+        return any(not child.ended() for child in self._children.values())
+
+    def _look_at(self, entry: Entry) -> bool:
+        book = EntryBook(self._store, entry.name)
+        state = book.read()
+        for run in state.live if state else ():
+            self._see_to(entry, book, run)
+        decided = Decision()
+
+        def make(state: EntryState | None) -> EntryState:
+            nonlocal decided
+            state = as_seen(state, self._began)
+            decided = decide(entry, state, self._began)
+            chosen = decided.start or decided.skip
+            if chosen is None:
+                return state
+            run = Run(due=chosen, started_at=self._now(), owner=this_process(), missed=decided.missed)
+            if decided.skip is not None:
+                run = replace(run, state="SKIPPED", message=decided.why, ended_at=run.started_at)
+            return state.having(run)
+
+        book.change(make)
+        self._act(entry, book, decided)
+        return bool(decided.cancel)
+
+    def _act(self, entry: Entry, book: EntryBook, decided: Decision) -> None:
+        """What follows from a decision that stands in the book."""
+        if decided.start is not None:
+            self._tell(entry, "started", decided.start, state="STARTING", message=_missed(decided.missed))
+            self._begin(entry, book, decided.start)
+        elif decided.skip is not None:
+            self._tell(entry, "left out", decided.skip, state="SKIPPED", message=decided.why)
+        elif decided.why:
+            self._tell(entry, "waits", None, message=decided.why)
+        for job in decided.cancel:
+            self._cancel(book, job)
+
+    def _cancel(self, book: EntryBook, job: str) -> None:
+        """Order a job to end; one that has ended meanwhile will do as well."""
+        from jobs.controlling import cancel
+
+        state = book.read()
+        run = next((one for one in (state.live if state else ()) if one.job == job), None)
+        if run is not None:
+            try:
+                cancel(open_store(run.store), job, clock=self._clock)
+            except JobRefusedError:
+                return
+
+    def _begin(self, entry: Entry, book: EntryBook, due: datetime) -> None:
+        """Start the process of a run."""
+        child = self._launch(entry.name, due)
+        self._children[entry.name, due] = child
+        if not child.ended():
+            book.note(due, owner=child.owner)
+
+    def _see_to(self, entry: Entry, book: EntryBook, run: Run) -> None:
+        """End a run whose job has ended, and resume one that lost its driver."""
+        if run.job:
+            store = open_store(run.store)
+            status = read_status(store, run.job)
+            if status is not None and datetime.fromisoformat(status.updated_at) >= run.started_at:
+                over = status.state.terminal or status.state is JobState.PAUSED
+                if over and not self._ours(entry, run):
+                    book.end(run.due, status, now=self._now())
+                    self._tell(entry, "ended", run.due, job=run.job, state=status.state.value, message=status.message)
+                    return
+            silent = view(read_job(store, run.job), status, now=self._now()).silent_since is not None
+        else:
+            silent = self._now() - run.started_at > timedelta(minutes=STARTING_MINUTES)
+        local = run.owner.host == this_process().host and not is_gone(run.owner)
+        if not (is_gone(run.owner) or (silent and not local)) or (entry.name, run.due) in self._children:
+            return
+        taken = False
+
+        def take(state: EntryState | None) -> EntryState | None:
+            nonlocal taken
+            now_there = None if state is None else state.run(run.due)
+            taken = now_there is not None and now_there.live and now_there.owner == run.owner
+            if state is None or now_there is None or not taken:
+                return None
+            return state.having(replace(now_there, owner=this_process()))
+
+        book.change(take)
+        if taken:
+            self._tell(entry, "resumed", run.due, job=run.job, state=run.state, message=f"{run.owner} is gone")
+            self._begin(entry, book, run.due)
+
+    def _ours(self, entry: Entry, run: Run) -> bool:
+        """Whether a process of this call still sees to it."""
+        child = self._children.get((entry.name, run.due))
+        return child is not None and not child.ended()
+
+    def _tell(
+        self, entry: Entry, action: str, due: datetime | None, *, job: str = "", state: str = "", message: str = ""
+    ) -> None:
+        told = Told(entry=entry.name, action=action, due=due, job=job, state=state, message=message)
+        if told not in self._told:
+            self._told.add(told)
+            self._say(told)
+
+
+def _missed(number: int) -> str:
+    """What is said of runs that nobody makes up for."""
+    if not number:
+        return ""
+    return f"{number}{' or more' if number >= 999 else ''} before it {'was' if number == 1 else 'were'} missed"
+
+
+def exit_code(runs: Sequence[Run]) -> int:
+    """Of several runs the highest: 2 where something must be mended, 1 for what is unexpected, else the job's."""
+    return max([0, *(_code(run.state) for run in runs)])
+
+
+def _code(state: str) -> int:
+    if state in {"REFUSED", "FAILED"}:
+        return 2 if state == "REFUSED" else 1
+    return JobState(state).exit_code if state in set(JobState) else 1
+
+
+def told_text(told: Told) -> str:
+    """One line for a person."""
+    due = f" (due {told.due.isoformat(timespec='minutes')})" if told.due else ""
+    rest = f": {printable(told.message.splitlines()[0])}" if told.message else ""
+    return f"{told.entry} {told.action}{due}{f' {told.job}' if told.job else ''} {told.state}".rstrip() + rest
+
+
+class Process:
+    """A run in a process of its own.
+
+    Args:
+        arguments: of `jobs.nightly.one_run`.
+        stays: whether we stay with it; else it outlives us, and the terminal.
+    """
+
+    def __init__(self, arguments: list[str], *, stays: bool) -> None:
+        quiet = None if stays else subprocess.DEVNULL
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.nightly.one_run", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=quiet,
+            start_new_session=not stays,
+        )
+        self.owner = process(self._process.pid)
+
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+
+def launcher(location: str, file: NightlyFile, *, stays: bool) -> Launch:
+    """Starts runs of a file as processes of this machine."""
+    return lambda name, due: Process([location, file.store, name, due.isoformat()], stays=stays)
