@@ -53,7 +53,7 @@ def storage(report: Report) -> list[tuple[str, str]]:
         return []
     asked = f"{cost.puts:,} puts, {cost.gets:,} gets, {cost.lists:,} lists"
     return [
-        ("storage", f"{dollars(cost.requests_usd)} for requests, beside the spend: {asked}"),
+        ("storage", f"{dollars(cost.requests_usd)} for {asked}, beside the spend"),
         ("", f"{dollars(cost.usd_per_month)} a month for {size(cost.bytes_stored)} of images"),
         ("", f"{dollars(cost.egress_usd)} for each download of all to outside the store's region"),
     ]

@@ -50,7 +50,7 @@ def test_requests_bytes_and_egress_are_lines_beside_the_spend() -> None:
     assert report.storage.egress_usd == (Decimal(4000) / 2**30 * RATES.usd_per_gib_egress).quantize(Decimal("1e-9"))
     make_ledger(bare, LIVES)
     assert report.usd == report_on(bare).usd
-    assert dict(short(report))["storage"] == "$0.0200 for requests, beside the spend: 3,000 puts, 0 gets, 1,000 lists"
+    assert dict(short(report))["storage"] == "$0.0200 for 3,000 puts, 0 gets, 1,000 lists, beside the spend"
     assert "storage" not in dict(short(report_on(bare)))
 
 
