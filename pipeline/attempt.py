@@ -16,7 +16,7 @@ from pipeline.device import Taking
 from pipeline.errors import HandedBackError, SpotrenderError, StoreRefusedError
 from pipeline.events import Assignment, AttemptEnded, Bottleneck, DeviceWaits, DidNotFit, Suspect
 from pipeline.finishing import Batch, Finishing
-from pipeline.ports import Interruptible, Renderer
+from pipeline.ports import Foreseeing, Interruptible, Renderer
 from pipeline.record import Cause
 from pipeline.request import Request
 from pipeline.sizing import Sizing
@@ -59,6 +59,8 @@ class Attempt:
 
     def run(self) -> None:
         """Denoise batch after batch; never raises, but for what ends the process."""
+        if isinstance(self._renderer, Foreseeing):
+            self._renderer.expect(self._assignment.requests)
         waiting = self._cut(range(len(self._assignment.requests)))
         while waiting and self._end.cause is Cause.SUCCEEDED:
             batch = waiting.popleft()

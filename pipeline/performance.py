@@ -24,7 +24,8 @@ class Levers:
     channels_last: str = "auto"
     """Memory order that convolutions like: `auto` for UNets on a GPU; `on`; `off`."""
     memory: str = "auto"
-    """`auto`: what it takes for the model to fit; `fit`: nothing, refuse; `tiling`, `offload`, `group_offload`."""
+    """`auto`: what it takes for the model to fit; `fit`: nothing, refuse; `text_offload`: text encoders wait on the
+    host, but while they encode the prompts of a task; `tiling`, `offload`, `group_offload`."""
 
     def pixel_fields(self) -> dict[str, Any]:
         """What goes into the request, by the name of the field there; only what differs from none."""
@@ -48,7 +49,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "step_cache": ("none", "mag"),
         "compile": ("auto", "on", "off"),
         "channels_last": ("auto", "on", "off"),
-        "memory": ("auto", "fit", "tiling", "offload", "group_offload"),
+        "memory": ("auto", "fit", "tiling", "text_offload", "offload", "group_offload"),
     }
 )
 """The words that a lever takes."""

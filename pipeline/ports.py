@@ -145,6 +145,14 @@ class Gauge(Protocol):
 
 
 @runtime_checkable
+class Foreseeing(Protocol):
+    """A renderer that works better when it knows what comes."""
+
+    def expect(self, requests: Sequence[Request]) -> None:
+        """These will be denoised next, some of them perhaps never; on the thread that denoises."""
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """A renderer that can be stopped between two steps of a batch; others finish it, and what it made is harmless."""
 

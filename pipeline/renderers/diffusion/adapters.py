@@ -28,6 +28,10 @@ class Adapters:
         self._loaded: OrderedDict[str, str] = OrderedDict()
         self._count = 0
 
+    def acts(self, loras: tuple[Lora, ...]) -> bool:
+        """Whether exactly these act already."""
+        return loras == self._active
+
     def activate(self, loras: tuple[Lora, ...]) -> None:
         """Make exactly these LoRAs act, in this order; none at all gives back the bare model.
 

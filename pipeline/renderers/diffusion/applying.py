@@ -7,10 +7,14 @@ import torch
 from pipeline.errors import ModelUnavailableError
 from pipeline.performance import Levers
 from pipeline.renderers.diffusion.families import Family
-from pipeline.renderers.diffusion.fitting import weight_bytes
+from pipeline.renderers.diffusion.fitting import bytes_of, weight_bytes
+from pipeline.renderers.diffusion.text_encoders import text_encoders_of
 
 _HEADROOM = 0.85
 """Share of the GPU's memory that the weights may fill before something has to leave it."""
+
+_WHILE_ENCODING = 0.95
+"""The same while nothing is done but encoding text."""
 
 
 def apply_levers(pipe: Any, family: Family, levers: Levers, *, device: str, steps: int) -> tuple[str, ...]:
@@ -29,7 +33,7 @@ def apply_levers(pipe: Any, family: Family, levers: Levers, *, device: str, step
     pulled: list[str] = []
     backbone = getattr(pipe, family.backbone, None)
     memory = _memory(pipe, levers.memory, device)
-    if memory in {"fit", "tiling"}:
+    if memory in {"fit", "tiling", "text_offload"}:
         pipe.to(device)
     if backbone is not None and _wants_channels_last(levers, family, device):
         backbone.to(memory_format=torch.channels_last)
@@ -53,15 +57,33 @@ def _wants_channels_last(levers: Levers, family: Family, device: str) -> bool:
 def _memory(pipe: Any, asked: str, device: str) -> str:
     """What is done so that the model fits: nothing, where it fits by itself."""
     if device == "cpu":
-        return "tiling" if asked == "tiling" else "fit"
+        return asked if asked in {"tiling", "text_offload"} else "fit"
     if asked != "auto":
         return asked
-    total = torch.cuda.get_device_properties(device).total_memory
-    return "fit" if weight_bytes(pipe) <= total * _HEADROOM else "offload"
+    return fitting_memory(
+        weights=weight_bytes(pipe),
+        text_encoders=bytes_of(text_encoders_of(pipe).values()),
+        total=torch.cuda.get_device_properties(device).total_memory,
+    )
+
+
+def fitting_memory(*, weights: int, text_encoders: int, total: int) -> str:
+    """The cheapest way in which a model fits into a device; all sizes in bytes.
+
+    Text encoders that wait on the host come back for the prompts of each task, beside all the rest, but not beside a
+    batch.
+    """
+    if weights <= total * _HEADROOM:
+        return "fit"
+    if text_encoders and weights <= total * _WHILE_ENCODING and weights - text_encoders <= total * _HEADROOM:
+        return "text_offload"
+    return "offload"
 
 
 def _save_memory(pipe: Any, memory: str, device: str) -> None:
     """Tiles for the VAE, or weights that wait in the host's memory; both cost time."""
+    if memory == "text_offload":
+        return  # the renderer does it, which knows when there is something to encode
     if memory == "tiling":
         pipe.vae.enable_tiling()
     elif memory == "offload":

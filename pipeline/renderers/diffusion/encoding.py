@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.renderers.diffusion.families import Family
+from pipeline.renderers.diffusion.text_encoders import TextEncoders
 from pipeline.request import Lora, Request
 
 Embeddings = dict[str, torch.Tensor]
@@ -25,15 +26,28 @@ _WITH_MASKS = (
 
 
 class TextCache:
-    """Embeddings of recent texts, on the device. For one thread."""
+    """Embeddings of recent texts, on the device. For one thread.
 
-    def __init__(self, pipe: Any, family: Family, *, limit_bytes: int) -> None:
+    Args:
+        pipe: whose encoders.
+        family: how it encodes.
+        limit_bytes: embeddings beyond that are forgotten, those used longest ago first.
+        encoders: where they come and go: then all texts that are expected are encoded as soon as they are there.
+    """
+
+    def __init__(self, pipe: Any, family: Family, *, limit_bytes: int, encoders: TextEncoders | None = None) -> None:
         self._pipe = pipe
+        self._encoders = encoders
+        self._expected: tuple[Request, ...] = ()
         self._family = family
         self._limit_bytes = limit_bytes
         self._kept: OrderedDict[_Key, Embeddings] = OrderedDict()
         self.size_bytes = 0
         """Bytes of what is kept."""
+
+    def expect(self, requests: Sequence[Request]) -> None:
+        """These come next, and are encoded together with the first of them that is not kept."""
+        self._expected = tuple(requests)
 
     def arguments(self, batch: Sequence[Request]) -> Embeddings:
         """The embeddings of a batch as arguments of the pipeline's call, a row per request."""
@@ -45,6 +59,10 @@ class TextCache:
         negative = request.negative_prompt if guided else ""
         key = (request.prompt, negative, guided, request.variant.loras)
         found = self._kept.get(key)
+        if found is None and self._encoders is not None:
+            self._encoders.bring()
+            self._encode_expected(request)
+            found = self._kept.get(key)
         if found is None:
             shared_key = (None, negative, guided, request.variant.loras)
             shared = self._kept.get(shared_key, {})
@@ -55,6 +73,13 @@ class TextCache:
         else:
             self._kept.move_to_end(key)
         return found
+
+    def _encode_expected(self, like: Request) -> None:
+        """All that comes under the same LoRAs, as far as there is room."""
+        expected, self._expected = self._expected, ()
+        for request in expected:
+            if self.size_bytes < self._limit_bytes // 2 and request.variant.loras == like.variant.loras:
+                self._embeddings(request)
 
     def _keep(self, key: _Key, embeddings: Embeddings) -> None:
         self._kept[key] = embeddings

@@ -17,7 +17,7 @@ MAG_RATIOS = ("flux",)
 
 
 def lever_problem(family: Family, levers: Levers, *, gpus: Collection[str]) -> tuple[str, str] | None:
-    """The first lever that changes pixels and cannot be had, and why with what can; None when all can.
+    """The first lever that cannot be had, as is known before a worker tries, and why with what can; None when all can.
 
     Args:
         family: of the model.
@@ -28,6 +28,8 @@ def lever_problem(family: Family, levers: Levers, *, gpus: Collection[str]) -> t
         ("quantization", _quantization(family, levers.quantization, gpus)),
         ("step_cache", _step_cache(family, levers.step_cache)),
         ("guidance_until", _guidance(family, levers.guidance_until)),
+        ("compile", _own_call(family, levers.compile == "on", "compile: off")),
+        ("memory", _own_call(family, levers.memory == "text_offload", "memory: offload")),
     )
     return next(((name, problem) for name, problem in checks if problem), None)
 
@@ -50,6 +52,12 @@ def _quantization(family: Family, kind: str, gpus: Collection[str]) -> str | Non
         return f"{', '.join(sorted(without))} has no FP8 arithmetic (L4, L40S, RTX 4090, H100 and later do); use int8"
     if kind == "int4" and "cpu" in gpus:
         return "there is no int4 arithmetic on a CPU; use int8"
+    return None
+
+
+def _own_call(family: Family, asked: bool, instead: str) -> str | None:  # noqa: FBT001 - private, and named at each call
+    if family.name == "other" and asked:
+        return f"this pipeline is known only by its call, so its parts are left alone; use {instead}"
     return None
 
 

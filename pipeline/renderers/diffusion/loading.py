@@ -10,10 +10,10 @@ import torch
 from pipeline.errors import ClusterRefusedError, ModelError, ModelUnavailableError, SpotrenderError
 from pipeline.model import Model
 from pipeline.performance import frozen_levers
-from pipeline.renderers.diffusion.applying import apply_levers
+from pipeline.renderers.diffusion.applying import apply_levers, fitting_memory
 from pipeline.renderers.diffusion.compilation import compilation_of
 from pipeline.renderers.diffusion.drawing import WHOLE_CALL
-from pipeline.renderers.diffusion.families import family_of
+from pipeline.renderers.diffusion.families import OTHER, family_of
 from pipeline.renderers.diffusion.faults import one_line
 from pipeline.renderers.diffusion.files import INDEX, read_json
 from pipeline.renderers.diffusion.hub import HubFiles
@@ -42,7 +42,7 @@ def load_renderer(model: Model, *, device: str, threads: int) -> DiffusersRender
     _settle(threads)
     levers = frozen_levers(model.levers, model.options)
     try:
-        pipe = _pipeline(model)
+        pipe = _pipeline(model, device=device, memory=levers.memory)
         family = family_of(model.pipeline_class)
         pulled = apply_levers(pipe, family, levers, device=device, steps=model.steps)
         compilation = compilation_of(pipe, family, model, levers, device=device, pulled=pulled)
@@ -89,8 +89,11 @@ def _settle(threads: int) -> None:
     disable_progress_bars()
 
 
-def _pipeline(model: Model) -> Any:
-    """The pipeline on the CPU, in the model's precision."""
+def _pipeline(model: Model, *, device: str, memory: str) -> Any:
+    """The pipeline in the model's precision: read straight to the device where all of it has room there.
+
+    A single file, and what runs code of its own, is read on the CPU first.
+    """
     import diffusers
 
     match = _HUB.fullmatch(model.revision)
@@ -104,9 +107,24 @@ def _pipeline(model: Model) -> Any:
     else:
         folder = _fetched(model, match["repository"], match["commit"]) if match else Path(model.source)
         common |= {"variant": model.options.get("variant"), "use_safetensors": None if pickled else True}
-        pipe = pipeline_class.from_pretrained(folder, **common, **({"trust_remote_code": True} if code else {}))
+        if code:
+            common["trust_remote_code"] = True
+        elif family_of(model.pipeline_class) is not OTHER and _has_room(folder, device, memory):
+            common["device_map"] = torch.device(device).type
+        pipe = pipeline_class.from_pretrained(folder, **common)
     _check_call(model, pipe)
     return pipe
+
+
+def _has_room(folder: Path, device: str, memory: str) -> bool:
+    """Whether all files of weights together fit into the device, are to stay there, and torch takes it by itself."""
+    if device == "cpu":
+        return True
+    if device != "cuda" or memory in {"offload", "group_offload"}:
+        return False
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    total = torch.cuda.get_device_properties(device).total_memory
+    return fitting_memory(weights=size, text_encoders=0, total=total) == "fit"
 
 
 def _fetched(model: Model, repository: str, commit: str) -> Path:

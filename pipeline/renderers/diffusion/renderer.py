@@ -30,8 +30,9 @@ from pipeline.renderers.diffusion.drawing import Latents, draw_latents, draw_who
 from pipeline.renderers.diffusion.encoding import Embeddings, TextCache, is_guided
 from pipeline.renderers.diffusion.families import OTHER, family_of
 from pipeline.renderers.diffusion.faults import device_faults, one_line
-from pipeline.renderers.diffusion.fitting import images_that_fit
-from pipeline.request import Request, Variant
+from pipeline.renderers.diffusion.fitting import images_that_fit, weights_of
+from pipeline.renderers.diffusion.text_encoders import TextEncoders, text_encoders_of
+from pipeline.request import Lora, Request, Variant
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,9 +59,12 @@ class DiffusersRenderer:
         self._family = family_of(model.pipeline_class)
         self._threads = threads
         self._own_scheduler = getattr(pipe, "scheduler", None)
-        self._texts = TextCache(pipe, self._family, limit_bytes=TEXT_CACHE_BYTES)
-        self._adapters = Adapters(pipe)
         self._device = torch.device(device)
+        self._encoders = TextEncoders(pipe, self._device) if "text_offload" in levers else None
+        leaving = text_encoders_of(pipe).values() if self._encoders is not None else ()
+        self._weights = weights_of(pipe, without=tuple(leaving))
+        self._texts = TextCache(pipe, self._family, limit_bytes=TEXT_CACHE_BYTES, encoders=self._encoders)
+        self._adapters = Adapters(pipe)
         self._levers = levers
         self._interrupted = threading.Event()
         self._decode_stream = _new_stream(self._device)
@@ -79,20 +83,20 @@ class DiffusersRenderer:
     def batch_size(self, variant: Variant) -> int:
         if self._family is OTHER:
             return 1
-        return self._model.batch_size or images_that_fit(self._pipe, variant, self._device)
+        return self._model.batch_size or images_that_fit(self._weights, variant, self._device)
 
     def denoise(self, batch: Sequence[Request], *, batch_size: int) -> Latents:
         variant = self._checked(batch, batch_size)
         self._interrupted.clear()
         with device_faults(), torch.no_grad():
-            self._adapters.activate(variant.loras)
+            self._activate(variant.loras)
             if self._family is OTHER:
                 pictures = tuple(draw_whole(self._pipe, self._own_scheduler, request) for request in batch)
                 return Latents(variant=variant, count=len(batch), values=None, pictures=pictures)
             padded = [*batch, *[batch[-1]] * (batch_size - len(batch))]
             if self._compilation is not None and self._compilation.must:
                 self._compile(padded)
-            embeddings = self._texts.arguments(padded)
+            embeddings = self._embedded(padded)
             values = self._drawn(embeddings, padded)
             if self._decode_stream is not None:
                 torch.cuda.current_stream(self._device).synchronize()
@@ -130,10 +134,27 @@ class DiffusersRenderer:
     def close(self) -> None:
         if not hasattr(self, "_pipe"):
             return
-        del self._pipe, self._texts, self._adapters, self._own_scheduler
+        del self._pipe, self._texts, self._encoders, self._adapters, self._own_scheduler
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def expect(self, requests: Sequence[Request]) -> None:
+        """See `pipeline.ports.Foreseeing`."""
+        self._texts.expect(requests)
+
+    def _activate(self, loras: tuple[Lora, ...]) -> None:
+        """Make these LoRAs act, of which parts may belong to the text encoders."""
+        if self._encoders is not None and not self._adapters.acts(loras):
+            self._encoders.bring()
+        self._adapters.activate(loras)
+
+    def _embedded(self, batch: Sequence[Request]) -> Embeddings:
+        """The batch's texts; afterwards the device has room for its latents."""
+        embeddings = self._texts.arguments(batch)
+        if self._encoders is not None:
+            self._encoders.send_away()
+        return embeddings
 
     def uncompiled(self, variant: Variant, *, batch_size: int) -> CompileTerms | None:
         """See `pipeline.ports.Compilable`."""
@@ -149,7 +170,7 @@ class DiffusersRenderer:
             return Compiled(problem="it was told not to be compiled")
         reused = load_code(code)
         with device_faults(), torch.no_grad():
-            self._adapters.activate(variant.loras)
+            self._activate(variant.loras)
             self._compile([*batch, *[batch[-1]] * (batch_size - len(batch))])
         if problem := self._compilation.problem:
             return Compiled(problem=problem)
@@ -162,7 +183,7 @@ class DiffusersRenderer:
             return
         until = 1.0 if batch[0].variant.guidance_until >= 1 else 0.5
         variant = replace(batch[0].variant, steps=2, guidance_until=until)
-        embeddings = self._texts.arguments(batch)
+        embeddings = self._embedded(batch)
         try:
             with self._compilation.compiling(shape):
                 self._latents(embeddings, [replace(request, variant=variant) for request in batch])

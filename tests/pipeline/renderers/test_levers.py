@@ -11,13 +11,18 @@ from torch._inductor import config as inductor_config
 
 from pipeline.model import Model
 from pipeline.performance import PROFILES, Levers
-from pipeline.ports import Compilable, Renderer
+from pipeline.ports import Compilable, Foreseeing, Renderer
+from pipeline.renderers.diffusion.applying import fitting_memory
+from pipeline.renderers.diffusion.families import OTHER
+from pipeline.renderers.diffusion.lever_limits import lever_problem
 from pipeline.renderers.table import renderer_kind
 from pipeline.request import Request
 from tests.pipeline.renderers.asking import request_of
 
 LoadWith = Callable[..., tuple[Model, Renderer]]
 """`load_with(name, **levers)`: a tiny model with these levers pulled."""
+
+_LEFT_ALONE = "this pipeline is known only by its call, so its parts are left alone; use "
 
 LEAST_PSNR = {"int8": 25.0, "mag": 15.0, "compiled": 45.0}
 """Decibels to the plain image that a lever keeps at least, on tiny models with random weights."""
@@ -155,6 +160,37 @@ def test_memory_order_and_tiles_change_no_picture_to_the_eye(load_with: LoadWith
     assert other.profile(asked(model).variant, batch_size=2).levers == ("channels_last", "tiling")
 
 
+@pytest.mark.parametrize("name", ["sd", "sdxl", "sd3", "flux", "pixart"])
+def test_text_encoders_that_come_and_go_change_no_bit(load_with: LoadWith, name: str) -> None:
+    """They come once for all prompts of a task, and again only for one that nobody expected."""
+    model, plain = load_with(name)
+    short_model, short = load_with(name, memory="text_offload")
+    task = [asked(short_model, seed=seed, prompt=f"cat {seed}") for seed in range(4)]
+    assert isinstance(short, Foreseeing)
+    short.expect(task)
+    pipe = short._pipe  # type: ignore[attr-defined]  # noqa: SLF001 - where the encoders are missing while it denoises
+    encoders = short._encoders  # type: ignore[attr-defined]  # noqa: SLF001 - counts how often they came
+    for batch in (task[:2], task[2:]):
+        drawn = pixels(short, *batch)
+        assert pipe.text_encoder is None
+        assert np.array_equal(drawn, pixels(plain, *[replace(one, variant=asked(model).variant) for one in batch]))
+    before = encoders.moves
+    pixels(short, asked(short_model, prompt="a dog"))
+    assert (before, encoders.moves) == (0, 1)
+    assert task[0].image_id == asked(model, seed=0, prompt="cat 0").image_id
+    assert short.profile(task[0].variant, batch_size=2).levers == ("text_offload",)
+
+
+@pytest.mark.parametrize(
+    ("weights", "text_encoders", "memory"),
+    [(34, 10, "fit"), (36, 10, "text_offload"), (38, 10, "text_offload"), (39, 10, "offload"), (36, 1, "offload")],
+)
+def test_least_is_done_that_makes_a_model_fit(weights: int, text_encoders: int, memory: str) -> None:
+    """Into 40 GiB: 85 % may be weights while a batch is drawn, 95 % while nothing but text is encoded."""
+    found = fitting_memory(weights=weights << 30, text_encoders=text_encoders << 30, total=40 << 30)
+    assert found == memory
+
+
 def test_levers_that_change_pixels_are_in_the_image_id(load_with: LoadWith) -> None:
     """A quantized image is another image; a request without levers keeps the id that it always had."""
     model, _ = load_with("sd")
@@ -184,6 +220,16 @@ def test_lever_that_cannot_be_had_is_refused_with_the_alternative(
     assert found is not None
     assert found[0] == lever
     assert remedy in found[1]
+
+
+def test_parts_of_a_pipeline_that_nobody_knows_are_left_alone() -> None:
+    """Of a pipeline that is only called, neither the denoiser nor the text encoders are touched."""
+    assert lever_problem(OTHER, Levers(compile="on"), gpus={"L4"}) == ("compile", _LEFT_ALONE + "compile: off")
+    assert lever_problem(OTHER, Levers(memory="text_offload"), gpus={"L4"}) == (
+        "memory",
+        _LEFT_ALONE + "memory: offload",
+    )
+    assert lever_problem(OTHER, Levers(), gpus={"L4"}) is None
 
 
 def test_fp8_is_offered_where_every_gpu_has_it(tiny_folder: Callable[[str], Path]) -> None:
