@@ -274,6 +274,8 @@ class Foreman:
     def _notice(self, event: NoticeSeen) -> None:
         """A worker's node will be gone, or may be left."""
         member = self.crew.notice(event)
+        if event.kind == "reclaim":
+            self.work.tuned.leave(event.worker)
         if member is not None and event.kind == "rebalance" and self._settings().on_rebalance == "leave":
             member.leaving = True
 

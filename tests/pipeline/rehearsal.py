@@ -42,6 +42,10 @@ class Plot:
     images: int = 2
     """Of each."""
     batch: int = 2
+    models: int = 1
+    """The rows take turns."""
+    tuned: bool = False
+    """Whether workers are to find the best batch size."""
     workers: int = 2
     """At a time."""
     driver_deaths: Mapping[int, bool] = field(default_factory=dict)
@@ -84,7 +88,13 @@ class Rehearsal:
             images=plot.images,
             batch=plot.batch,
             prompt=lambda row: f"prompt {row} {plot.marks.get(row, '')}",
+            options={"seconds_per_image": "0.3"},
+            models=plot.models,
         )
+        if plot.tuned:
+            models = tuple(replace(model, batch_size=None) for model in self._job.models)
+            self._job = replace(self._job, models=models, sizes=replace(self._job.sizes, tuned=True))
+            self._model = models[0]
         self._store.put(job_key(self._job.id), job_to_json(self._job))
         self._for_drivers = MortalStore(
             self._store,

@@ -60,6 +60,8 @@ _MARKS = st.dictionaries(st.integers(0, 8), st.sampled_from([*CAUSES, "[[oom]]"]
     prompts=st.integers(1, 9),
     images=st.integers(1, 3),
     batch=st.integers(1, 4),
+    models=st.integers(1, 2),
+    tuned=st.booleans(),
     workers=st.integers(1, 3),
     driver_deaths=_DEATHS,
     worker_deaths=_DEATHS,
@@ -76,6 +78,8 @@ def test_any_schedule_of_deaths_ends_with_every_image(
     prompts: int,
     images: int,
     batch: int,
+    models: int,
+    tuned: bool,
     workers: int,
     driver_deaths: dict[int, bool],
     worker_deaths: dict[int, bool],
@@ -91,8 +95,8 @@ def test_any_schedule_of_deaths_ends_with_every_image(
 
     Drivers sleep at any calls, while others take over, do the job or die of it, and wake up again.
     Notices that suffice and that do not, recalled ones, nodes that are reclaimed, workers that were given up and go on,
-    responses that are lost, memories that fill up, and requests that fail: every image is there or has failed for its
-    own reason, and the books balance.
+    responses that are lost, memories that fill up, and requests that fail, of one or two models, with batch sizes that
+    are said or searched for: every image is there or has failed for its own reason, and the books balance.
     """
     check(
         play(
@@ -100,6 +104,8 @@ def test_any_schedule_of_deaths_ends_with_every_image(
                 prompts=prompts,
                 images=images,
                 batch=batch,
+                models=models,
+                tuned=tuned,
                 workers=workers,
                 driver_deaths=driver_deaths,
                 worker_deaths=worker_deaths,
