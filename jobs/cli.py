@@ -16,6 +16,7 @@ from jobs.cli_gpus import fit, gpus
 from jobs.cli_images import download, verify
 from jobs.cli_nightly import nightly_app
 from jobs.cli_output import complain
+from jobs.cli_plan import plan
 from jobs.cli_rehearse import rehearse
 from jobs.cli_report import report
 from jobs.cli_submit import submit, validate
@@ -52,6 +53,7 @@ app = typer.Typer(
 for name, command in (
     ("submit", submit),
     ("validate", validate),
+    ("plan", plan),
     ("diff", diff),
     ("status", status),
     ("list", list_),

@@ -1,7 +1,7 @@
 """A job file becomes a frozen job: models resolved, manifest read and checked, every request with its image id."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -71,10 +71,13 @@ class Models(Mapping[str, Model]):
     Args:
         job_file: says the job's own model and how models are loaded.
         offers: nodes that may render them.
+        resolve: as `resolve_model`.
     """
 
-    def __init__(self, job_file: JobFile, offers: Sequence[NodeOffer]) -> None:
-        self._job_file, self._offers = job_file, offers
+    def __init__(
+        self, job_file: JobFile, offers: Sequence[NodeOffer], *, resolve: Callable[..., Model] = resolve_model
+    ) -> None:
+        self._job_file, self._offers, self._resolve = job_file, offers, resolve
         self.notes: list[str] = []
         """What of the performance profile the models go without."""
         self._names = (job_file.model, *(name for name in profile_names() if name != job_file.model))
@@ -85,7 +88,7 @@ class Models(Mapping[str, Model]):
             raise KeyError(name)
         if name not in self._resolved:
             own = name == self._job_file.model
-            model = resolve_model(
+            model = self._resolve(
                 name,
                 precision=self._job_file.precision,
                 batch_size=self._job_file.fixed_batch,
@@ -113,6 +116,7 @@ def freeze(
     cluster: tuple[int, int] | None = None,
     now: datetime | None = None,
     only_rows: "NDArray[np.bool_] | None" = None,
+    resolve: Callable[..., Model] = resolve_model,
 ) -> Iterator[Frozen]:
     """Read and check everything that a job is made of. Nothing is written to the store.
 
@@ -123,12 +127,13 @@ def freeze(
         cluster: nodes of the cluster that the job is for, and GPUs of each; None for this machine.
         now: the instant of the submit; the present one when not given.
         only_rows: which rows, after templates and sweep, the job is of; None: all.
+        resolve: makes models of names; a model without a revision is one that is only planned with.
 
     Raises:
         UserError: the manifest, the model or the settings have problems; all problems of a manifest at once.
     """
     settings = settings_of(job_file, environ, cluster=cluster)
-    models = Models(job_file, settings.nodes)
+    models = Models(job_file, settings.nodes, resolve=resolve)
     own = models[job_file.model]
     if problem := precision_problem(own.precision, settings.nodes):
         raise ModelError(f"model {own.name}: {problem}")
@@ -206,6 +211,8 @@ def _problem(output: Output, model: Model, variant: Variant) -> str | None:
 
 
 def _count_tokens(model: Model, prompt: str) -> int | None:
+    if not model.revision:
+        return None
     from pipeline.renderers.table import renderer_kind
 
     return renderer_kind(model.renderer).count_tokens(model, prompt)

@@ -86,14 +86,14 @@ def estimate(catalogue: Catalogue, work: Work, gpu: Gpu, measurements: Iterable[
     same_model = [one for one in measurements if one.work.model == work.model]
     here = [one for one in same_model if one.card == gpu.name]
     return (
-        _measured(work, [one for one in here if one.origin == "measured"])
-        or _measured(work, [one for one in here if one.origin == "pilot"])
+        measured(work, [one for one in here if one.origin == "measured"])
+        or measured(work, [one for one in here if one.origin == "pilot"])
         or _measured_elsewhere(catalogue, work, gpu, same_model)
         or _published(catalogue, work, gpu)
     )
 
 
-def _measured(work: Work, measurements: Sequence[Measurement]) -> Throughput | None:
+def measured(work: Work, measurements: Sequence[Measurement]) -> Throughput | None:
     """From measurements of the same card and model: of the same shape where there are any, else scaled to it."""
     exact = [one for one in measurements if _same_shape(one.work, work)]
     chosen = exact or measurements

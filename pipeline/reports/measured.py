@@ -1,6 +1,7 @@
 """What an image of one model, size and number of steps has cost in a store: all spend over all such images rendered."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -39,3 +40,80 @@ def _shape(name: str) -> Shape | None:
     """The shape of a group; None for `(others)` and for what has none."""
     model, *figures = name.split("\x1f")
     return Shape(model, *map(int, figures)) if len(figures) == 3 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRate:
+    """How fast one node session rendered images of one shape."""
+
+    node_type: str
+    gpu: str
+    """As the node told it."""
+    shape: Shape
+    images: int
+    gpu_seconds: float
+    """That they took on the device."""
+
+    @property
+    def images_per_second(self) -> float:
+        """Of one GPU."""
+        return self.images / self.gpu_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeHistory:
+    """What became of the nodes of one type and market."""
+
+    nodes: int
+    hours: float
+    """Of whole nodes."""
+    reclaimed: int
+    startup_seconds: float
+    """Mean over the nodes, from the launch to the first batch and between models."""
+
+
+_RATES = """
+SELECT node_type, gpu, model, width, height, steps, sum(facts.images) AS images, sum(nanoseconds) AS nanoseconds
+FROM facts JOIN (SELECT job, node_session, gpu FROM sessions) USING (job, node_session)
+WHERE outcome = 'rendered' AND model IS NOT NULL
+GROUP BY job, node_session, node_type, gpu, model, width, height, steps
+HAVING sum(facts.images) > 0 AND sum(nanoseconds) > 0
+ORDER BY max(last_at) DESC LIMIT $most
+"""
+
+_HISTORY = """
+SELECT node_type, market, count(*) AS nodes, sum(lifetime_gpu_nanoseconds / gpu_count) / 3.6e12 AS hours,
+       count(*) FILTER (terminated_by = 'reclaimed') AS reclaimed,
+       sum(startup_nanoseconds / gpu_count) / count(*) / 1e9 AS startup_seconds
+FROM sessions WHERE gpu_count > 0 GROUP BY ALL
+"""
+
+MOST_SESSIONS = 5_000
+"""The latest ones, on which rates rest."""
+
+
+def session_rates(ledger: Ledger) -> list[SessionRate]:
+    """How fast each node session rendered each shape, the latest first; after `usd_per_image`."""
+    return [
+        SessionRate(
+            node_type=row["node_type"],
+            gpu=row["gpu"] or "",
+            shape=Shape(row["model"], int(row["width"]), int(row["height"]), int(row["steps"])),
+            images=int(row["images"]),
+            gpu_seconds=int(row["nanoseconds"]) / 1e9,
+        )
+        for row in ledger.rows(_RATES, most=MOST_SESSIONS)
+    ]
+
+
+def histories(ledger: Ledger) -> dict[tuple[str, str], TypeHistory]:
+    """By type and market, what became of nodes; after `usd_per_image`."""
+    return {
+        (row["node_type"], row["market"]): TypeHistory(
+            nodes=int(row["nodes"]),
+            hours=float(row["hours"]),
+            reclaimed=int(row["reclaimed"]),
+            startup_seconds=float(row["startup_seconds"]),
+        )
+        for row in ledger.rows(_HISTORY)
+    }

@@ -89,6 +89,7 @@ def test_commands_are_those_of_the_design() -> None:
         "logs",
         "nightly",
         "pause",
+        "plan",
         "rehearse",
         "report",
         "resume",

@@ -1,0 +1,129 @@
+"""`spotrender plan`: every type of node priced, from the ledger where it can be, and nothing written."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cli import run
+from jobs.jobfile_loading import Options, load
+from jobs.planning import plan_job
+
+ROWS = [{"prompt": f"a house with {number} windows"} for number in range(8)]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a manifest; the hub is out of reach."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "p.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS) + "\n")
+    return tmp_path
+
+
+def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """The document of `spotrender plan`."""
+    capsys.readouterr()
+    assert run(["plan", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out, parse_float=Decimal)
+
+
+def test_model_of_the_hub_is_planned_without_the_hub(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the catalogue, which is said; cheapest first; every figure with its origin; and nothing is written."""
+    found = planned(capsys, "p.jsonl", "--model", "sdxl", "--store", "out", "--images-per-prompt", "1000")
+    assert (found["images"], found["there"], found["render"]) == (8000, 0, 8000)
+    rows = found["rows"]
+    assert [row["quote"]["usd"]["middle"] for row in rows] == sorted(row["quote"]["usd"]["middle"] for row in rows)
+    assert {row["node_type"] for row in rows} >= {"g6.xlarge", "g6e.xlarge", "p5.48xlarge"}
+    assert all(row["batch"] >= 1 for row in rows)
+    assert {row["quote"]["origin"] for row in rows} <= {"published", "estimated"}
+    assert found["chosen"] == found["cheapest"] == rows[0]
+    assert any("Planned by what the catalogue says of sdxl" in note for note in found["notes"])
+    assert [path.name for path in here.iterdir()] == ["p.jsonl"]
+
+
+def test_named_nodes_are_the_only_ones_and_the_deadline_chooses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two types the cheaper one is too slow for the deadline; of none, that is said too."""
+    (here / "job.yaml").write_text(
+        "name: night\nmanifest: p.jsonl\nstore: out\nmodel: sdxl\nimages_per_prompt: 1000\n"
+        "nodes: [{type: g6e.xlarge, market: spot, max: 1}, {type: p5.48xlarge, market: on_demand, max: 2}]\n"
+    )
+    slow = planned(capsys, "job.yaml")
+    assert [row["node_type"] for row in slow["rows"]] == ["g6e.xlarge", "p5.48xlarge"]
+    assert slow["chosen"]["node_type"] == "g6e.xlarge"
+    hours = [row["quote"]["hours"]["middle"] for row in slow["rows"]]
+    job_file = load("job.yaml", Options(assignments=("deadline=2026-11-22T00:00:00+00:00",)))
+    for left, chosen in ((float(hours[0]) + 1, "g6e.xlarge"), (float(hours[0]) / 2, "p5.48xlarge")):
+        assert job_file.deadline is not None
+        plan = plan_job(job_file, now=job_file.deadline - timedelta(hours=left))
+        assert plan.in_time is not None
+        assert plan.in_time.node_type == plan.chosen.node_type == chosen  # type: ignore[union-attr]
+    plan = plan_job(job_file, now=job_file.deadline)
+    assert plan.in_time is None
+    assert run(["plan", "job.yaml", "--set", "deadline=2000-01-01T00:00:00+00:00"]) == 0
+    assert "makes the deadline: none of them" in capsys.readouterr().out
+
+
+def test_what_was_measured_here_is_trusted_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a job on this machine the plan of more such images rests on its ledger, and what is there costs nothing."""
+    submit = ["submit", "p.jsonl", "--store", "out", "--address", "in-process", "--batch-size", "2"]
+    assert run([*submit, "--model", "synthetic", "--set", "model_options.seconds_per_batch=0.05"]) == 0
+    again = ["p.jsonl", "--store", "out", "--model", "synthetic", "--set", "model_options.seconds_per_batch=0.05"]
+    assert planned(capsys, *again)["render"] == 0
+    more = planned(capsys, *again, "--images-per-prompt", "3")
+    assert (more["images"], more["there"], more["render"]) == (24, 8, 16)
+    (row,) = more["rows"]
+    assert (row["node_type"], row["quote"]["origin"]) == ("local", "measured")
+    assert 5 < row["quote"]["images_per_hour"]["middle"] / 3600 <= 40
+    assert "8 images" in row["basis"]
+    assert {one["node_type"] for one in more["unquoted"]} >= {"g6.xlarge", "p5.48xlarge"}
+
+
+def test_card_that_is_too_small_is_left_out_with_what_would_do(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FLUX does not fit 24 GB in bf16, and a T4 has no bf16 at all; both are said, with the remedy."""
+    found = planned(capsys, "p.jsonl", "--model", "black-forest-labs/FLUX.1-dev", "--store", "out")
+    why = {one["node_type"]: one["why"] for one in found["unquoted"]}
+    assert "does not fit L4: denoiser" in why["g6.xlarge"]
+    assert "offload" in why["g6.xlarge"]
+    assert "bf16" in why["g4dn.xlarge"]
+    assert "g6.xlarge" not in {row["node_type"] for row in found["rows"]}
+    assert "p5.4xlarge" in {row["node_type"] for row in found["rows"]}
+
+
+def test_table_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No column is cut off in 80 columns, with many nodes and large sums."""
+    capsys.readouterr()
+    assert (
+        run(["plan", "p.jsonl", "--model", "sdxl", "--store", "out", "--images-per-prompt", "5000", "--nodes", "100"])
+        == 0
+    )
+    text = capsys.readouterr().out
+    table = [line for line in text.splitlines() if line.endswith((" claims", " peak"))]
+    assert len(table) > 20
+    assert max(map(len, table)) <= 80
+    assert "…" not in text
+    assert "cheapest: " in text
+    assert "fastest: " in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none.jsonl", "--model", "sdxl"], "none.jsonl: there is no such file"),
+        (["p.jsonl", "--model", "sdlx"], 'did you mean "sdxl"'),
+        (["p.jsonl", "--model", "acme/private"], "the hub"),
+        (["p.jsonl", "--model", "sdxl", "--set", "nodes=[{type: g6e.xlrge}]"], "g6e.xlarge"),
+        (["p.jsonl", "--model", "sdxl", "--nodes", "0"], "--nodes"),
+    ],
+)
+def test_bad_input_is_one_error(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """Exit code 2, the place and the remedy, and nothing written."""
+    capsys.readouterr()
+    assert run(["plan", *arguments, "--store", "out"]) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["p.jsonl"]

@@ -1,0 +1,94 @@
+"""A quote is arithmetic: rendering, starting, reclaims and the tail, in whole nodes; intervals hold the middle."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.estimates.quote import Load, Nodes, quote, reclaims_per_hour, startup_seconds
+from pipeline.estimates.throughput import Throughput
+
+
+def rate(images_per_second: float, *, spread: float = 1.0, origin: str = "measured") -> Throughput:
+    """A throughput with an interval of this factor."""
+    return Throughput(
+        images_per_second=images_per_second,
+        low=images_per_second / spread,
+        high=images_per_second * spread,
+        origin=origin,
+        basis="a test",
+    )
+
+
+def test_on_demand_quote_by_hand() -> None:
+    """7,200 images at one a second on two nodes of one GPU: an hour, a start of 90 s, half a batch of 8 at the end."""
+    found = quote(
+        [Load(images=7200, throughput=rate(1.0), batch=8)],
+        Nodes(count=2, gpus=1, usd_per_hour=Decimal(1), startup_seconds=90.0, reclaims_per_hour=0.0),
+    )
+    assert found.images_per_hour.middle == pytest.approx(7200)
+    assert found.hours.middle == pytest.approx((3600 + 90 + 4) / 3600)
+    assert found.usd.middle == Decimal("2.052222222")
+    assert found.usd_per_image.middle == Decimal("0.000285031")
+    assert found.startup_usd == Decimal("0.05")
+    assert found.idle_usd == Decimal("0.002222222")
+    assert (found.reclaims, found.lost_usd) == (0.0, Decimal(0))
+
+
+def test_reclaims_cost_a_start_and_half_a_batch_each() -> None:
+    """A node that lives an hour on average pays for about one more start and half a batch for each hour of work."""
+    calm, stormy = (
+        quote(
+            [Load(images=36_000, throughput=rate(1.0), batch=60)],
+            Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=60.0, reclaims_per_hour=rate_per_hour),
+        )
+        for rate_per_hour in (0.0, 1.0)
+    )
+    assert stormy.reclaims == pytest.approx(stormy.hours.middle)
+    more = stormy.hours.middle - calm.hours.middle
+    assert more * 3600 == pytest.approx(stormy.reclaims * (60 + 30))
+    assert stormy.usd.middle > calm.usd.middle
+    assert stormy.lost_usd == pytest.approx(Decimal(stormy.reclaims) * 30 / 3600, abs=Decimal("1e-6"))
+
+
+def test_origin_is_that_of_the_least_trusted_part() -> None:
+    """A job of two shapes, one of them only estimated, is an estimate."""
+    parts = [
+        Load(images=10, throughput=rate(1.0), batch=1),
+        Load(images=10, throughput=rate(1.0, origin="published"), batch=1),
+    ]
+    nodes = Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=0.0, reclaims_per_hour=0.0)
+    assert quote(parts, nodes).origin == "published"
+
+
+def test_classes_of_interruption_are_rates() -> None:
+    """Half a month's chance of 30 % is half the rate; nobody's word is no promise."""
+    assert reclaims_per_hour("<5") == pytest.approx(0.02532 / 730, rel=1e-3)
+    assert reclaims_per_hour(">20") > reclaims_per_hour("") > reclaims_per_hour("5-10")
+    assert startup_seconds(4e9, boot_seconds=100) == pytest.approx(110)
+
+
+@given(
+    images=st.integers(1, 10**6),
+    speed=st.floats(0.01, 50),
+    spread=st.floats(1, 3),
+    count=st.integers(1, 50),
+    gpus=st.sampled_from([1, 4, 8]),
+    batch=st.integers(1, 64),
+    startup=st.floats(0, 900),
+    reclaims=st.floats(0, 3),
+)
+def test_intervals_hold_the_middle_and_dollars_are_time_by_price(
+    images: int, speed: float, spread: float, count: int, gpus: int, batch: int, startup: float, reclaims: float
+) -> None:
+    """Whatever the job: low <= middle <= high, and the money is that of the nodes' hours."""
+    nodes = Nodes(
+        count=count, gpus=gpus, usd_per_hour=Decimal("2.5"), startup_seconds=startup, reclaims_per_hour=reclaims
+    )
+    found = quote([Load(images=images, throughput=rate(speed, spread=spread), batch=batch)], nodes)
+    for figure in (found.images_per_hour, found.hours, found.usd, found.usd_per_image):
+        assert figure.low <= figure.middle <= figure.high
+    assert float(found.usd.middle) == pytest.approx(found.hours.middle * count * 2.5, rel=1e-6, abs=1e-8)
+    parts = found.startup_usd + found.lost_usd + found.idle_usd
+    assert parts <= found.usd.middle + Decimal("1e-6")
