@@ -38,7 +38,7 @@ def fit(
     batch: Annotated[int, typer.Option(help="Images at once.")] = 1,
     precision: Annotated[str | None, typer.Option(help="fp32, fp16 or bf16; the model's own when left out.")] = None,
     quantization: Annotated[str, typer.Option(help="Of the denoiser: none, int8, fp8 or int4.")] = "none",
-    memory: Annotated[str, typer.Option(help="fit, tiling, offload or group_offload.")] = "fit",
+    memory: Annotated[str, typer.Option(help="fit, tiling, text_offload, offload or group_offload.")] = "fit",
     as_json: JsonOption = False,
 ) -> None:
     """Will it fit: peak memory of a model, the largest batch on each GPU, and what helps where it does not fit.

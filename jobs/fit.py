@@ -7,6 +7,7 @@ from pathlib import Path
 from jobs.card_choice import chosen_cards
 from jobs.catalogue import known_model, read_catalogue
 from jobs.model_parts import catalogue_parts, folder_parts
+from pipeline.catalogue.catalogue import Catalogue
 from pipeline.errors import JobFileError, ModelError
 from pipeline.estimates.fitting import CardFit, fit_cards
 from pipeline.estimates.memory import HEADROOM, Need, Parts, Shape, need
@@ -46,6 +47,7 @@ def fit(
     precision: str | None = None,
     quantization: str = "none",
     memory: str = "fit",
+    catalogue: Catalogue | None = None,
 ) -> Fit:
     """What a model needs, and on which cards it fits.
 
@@ -56,13 +58,14 @@ def fit(
         batch: images at once.
         precision: `fp32`, `fp16` or `bf16`; the model's own where not given.
         quantization: of the denoiser: `none`, `int8`, `fp8`, `int4`.
-        memory: `fit`, `tiling`, `offload` or `group_offload`.
+        memory: `fit`, `tiling`, `text_offload`, `offload` or `group_offload`.
+        catalogue: that of `read_catalogue` where it was read already.
 
     Raises:
         JobFileError: an unknown model, card or value.
         ModelError: a folder that holds no model, or one whose memory cannot be told.
     """
-    catalogue = read_catalogue()
+    catalogue = catalogue or read_catalogue()
     for name, value, choices in (
         ("precision", precision, (None, "fp32", "fp16", "bf16")),
         ("quantization", quantization, CHOICES["quantization"]),

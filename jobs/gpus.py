@@ -8,11 +8,13 @@ from typing import Final
 
 from jobs.card_choice import chosen_cards
 from jobs.catalogue import known_model, read_catalogue, read_offers
+from jobs.model_parts import catalogue_parts
 from jobs.nearest import did_you_mean
 from jobs.profiles import NodeType, node_types
-from pipeline.catalogue.catalogue import Offer
+from pipeline.catalogue.catalogue import Catalogue, Offer
 from pipeline.catalogue.gpus import Gpu
 from pipeline.errors import JobFileError
+from pipeline.estimates.memory import Shape, need, usable
 from pipeline.estimates.throughput import Throughput, estimate
 from pipeline.estimates.work import Work, work_of
 
@@ -40,10 +42,12 @@ class CardRow:
     on_demand: CardOffer | None
     """None: no price is known."""
     spot: CardOffer | None
+    fits: bool | None = None
+    """Whether one image of the chosen model fits as it is; None without a model."""
     throughput: Throughput | None = None
     """Of the chosen model; None without one, and where the card lacks its arithmetic."""
     usd_per_image: Decimal | None = None
-    """On the cheaper of both markets, of GPU time alone; None without a price or a model."""
+    """On the cheaper of both markets, of GPU time alone; None without a price or a model, and where it does not fit."""
     usd_per_image_low: Decimal | None = None
     usd_per_image_high: Decimal | None = None
 
@@ -93,13 +97,16 @@ SORTS: Final[Mapping[str, Callable[[CardRow], object]]] = MappingProxyType(
 _OF_A_MODEL: Final = ("images-per-hour", "usd-per-image")
 
 
-def list_cards(model: str | None = None, *, sort: str | None = None, gpu: str | None = None) -> Cards:
+def list_cards(
+    model: str | None = None, *, sort: str | None = None, gpu: str | None = None, catalogue: Catalogue | None = None
+) -> Cards:
     """The catalogue's cards.
 
     Args:
         model: name of a model of the catalogue, for throughput and dollars per image at its default size and steps.
         sort: one of `SORTS`; by what an image costs where there is a model, else by price.
         gpu: which cards, see `chosen_cards`; all where not given.
+        catalogue: that of `read_catalogue` where it was read already.
 
     Raises:
         JobFileError: an unknown model, card or column, with the nearest.
@@ -109,15 +116,23 @@ def list_cards(model: str | None = None, *, sort: str | None = None, gpu: str | 
         raise JobFileError(f'sort: there is no column "{by}"{did_you_mean(by, SORTS)}; known are {", ".join(SORTS)}')
     if model is None and by in _OF_A_MODEL:
         raise JobFileError(f"sort: {by} needs a model; say --model NAME too")
-    catalogue = read_catalogue()
+    catalogue = catalogue or read_catalogue()
     work = None if model is None else work_of(catalogue, known_model(catalogue, model))
+    needed = None if work is None else _needed(catalogue, work)
     offers, types = read_offers(catalogue), node_types()
     rows = []
     for card in chosen_cards(catalogue, gpu):
         on_demand, spot = (_cheapest(card, offers, types, market) for market in ("on_demand", "spot"))
-        row = CardRow(gpu=card, on_demand=on_demand, spot=spot)
+        fits = None if needed is None else needed <= usable(card)
+        row = CardRow(gpu=card, on_demand=on_demand, spot=spot, fits=fits)
         rows.append(row if work is None else _priced(row, estimate(catalogue, work, card)))
     return Cards(work=work, sorted_by=by, rows=tuple(sorted(rows, key=SORTS[by])))  # type: ignore[arg-type]
+
+
+def _needed(catalogue: Catalogue, work: Work) -> int:
+    """Bytes that one image of this work needs."""
+    shape = Shape(width=work.width, height=work.height, precision=work.precision)
+    return need(catalogue_parts(catalogue, work.model), shape).total
 
 
 def _cheapest(card: Gpu, offers: Mapping[str, Offer], types: Mapping[str, NodeType], market: str) -> CardOffer | None:
@@ -143,7 +158,7 @@ def _cheapest(card: Gpu, offers: Mapping[str, Offer], types: Mapping[str, NodeTy
 
 def _priced(row: CardRow, throughput: Throughput | None) -> CardRow:
     """The row with what an image takes and costs."""
-    if throughput is None or row.cheapest is None:
+    if throughput is None or row.cheapest is None or not row.fits:
         return replace(row, throughput=throughput)
     price = row.cheapest.usd_per_gpu_hour
     rates: Sequence[float] = (throughput.images_per_second, throughput.high, throughput.low)

@@ -54,11 +54,13 @@ def _card(row: CardRow) -> tuple[str, ...]:
 def _costs(row: CardRow) -> tuple[str, ...]:
     rate = row.throughput
     where = f"{row.cheapest.node_type}{' spot' if row.cheapest.market == 'spot' else ''}" if row.cheapest else "-"
+    if rate is None or not row.fits:
+        return ("-", "does not fit" if rate else "cannot", "-", "", printable(where))
     return (
-        _count(rate.images_per_hour) if rate else "no such",
-        f"{_count(rate.low * 3600)}-{_count(rate.high * 3600)}" if rate else "arithmetic",
+        _count(rate.images_per_hour),
+        f"{_count(rate.low * 3600)}-{_count(rate.high * 3600)}",
         _per_image(row.usd_per_image),
-        rate.origin if rate else "",
+        rate.origin,
         printable(where),
     )
 
@@ -90,5 +92,6 @@ def _notes(cards: Cards) -> list[str]:
     return [
         f"{shape}: {work.teraflops:,.4g} TFLOP an image.",
         "$/image: GPU time alone, in the cheaper market. Nine times in ten the truth",
-        "should lie in from - to; --json says on what each figure rests.",
+        "should lie in from - to; --json says on what each figure rests. Where it does",
+        "not fit or cannot (no such arithmetic), spotrender fit says what helps.",
     ]

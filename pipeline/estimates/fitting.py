@@ -104,6 +104,7 @@ def _ways(shape: Shape, eight: str) -> Iterator[tuple[str, Shape]]:
         ("precision fp16", replace(shape, precision="fp16")),
         ("tiles", replace(shape, memory="tiling")),
         (eight, replace(shape, quantization=eight)),
+        ("text encoders on the host", replace(shape, memory="text_offload")),
         ("offload", replace(shape, memory="offload")),
         (f"{eight} and offload", replace(shape, quantization=eight, memory="offload")),
         ("offload layer by layer", replace(shape, memory="group_offload")),

@@ -52,7 +52,7 @@ class Shape:
     quantization: str = "none"
     """Of the denoiser's layers: `none`, `int8`, `fp8`, `int4`."""
     memory: str = "fit"
-    """`fit`: all on the GPU; `tiling`, `offload`, `group_offload`, as in `pipeline/performance.py`."""
+    """`fit`: all on the GPU; `tiling`, `text_offload`, `offload`, `group_offload`, as in `pipeline/performance.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Need:
     texts: int
     runtime: int
     loading: int
-    """What loading takes beyond rendering: quantized layers come onto the device whole and are quantized there."""
+    """What loading takes beyond rendering: layers that are quantized on the device, text encoders that come and go."""
 
     @property
     def total(self) -> int:
@@ -111,7 +111,11 @@ def need(parts: Parts, shape: Shape) -> Need:
     if shape.memory == "tiling" and pixels > parts.decoder.tile_side**2:
         decoded = parts.decoder.tile_side**2
     decoding = parts.decoder.activation_bytes(decoded, images) * decoder_size // 2
-    loading = max(0, whole - denoiser - denoising - decoding) if shape.memory in {"fit", "tiling"} else 0
+    on_device = shape.memory in {"fit", "tiling", "text_offload"}
+    loading = max(0, whole - denoiser - denoising - decoding) if on_device else 0
+    if shape.memory == "text_offload":
+        # The encoders come back for the texts of each task, beside the weights and a decode, but not beside a forward.
+        text, loading = 0, max(loading, text - denoising)
     if shape.memory == "offload":
         # One part is on the device at a time: the text encoders before anything is denoised.
         largest = max((one.parameters * size for one in parts.text_encoders), default=0)

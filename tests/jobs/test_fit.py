@@ -17,13 +17,14 @@ from jobs.safetensors_header import count_numbers
 from pipeline.errors import JobFileError, ModelError
 from pipeline.renderers.diffusion.folder import FolderFiles
 
+CATALOGUE = read_catalogue()
 SHAPES = configs() / "models" / "shapes"
 
 
 def test_table_says_what_takes_the_memory_and_fits_a_terminal() -> None:
     """Every part, every card, in 80 columns."""
     for model in ("sdxl", "flux-dev", "shapes"):
-        text = fit_text(fit(model))
+        text = fit_text(fit(model, catalogue=CATALOGUE))
         for word in ("text encoders", "denoiser", "decoding", "runtime", "peak", "RTX 4090", "B200"):
             assert word in text
         assert max(map(len, text.splitlines())) <= 80
@@ -55,21 +56,21 @@ def test_too_small_gpu_is_refused_with_the_alternatives(capsys: pytest.CaptureFi
         ({"model": "sdxl", "batch": 0}, "batch: must be a whole number from 1"),
         ({"model": "sdxl", "precision": "fp12"}, 'must be one of fp32, fp16, bf16, got "fp12"'),
         ({"model": "sdxl", "quantization": "int1"}, "must be one of none, int8, fp8, int4"),
-        ({"model": "sdxl", "memory": "auto"}, "must be one of fit, tiling, offload, group_offload"),
+        ({"model": "sdxl", "memory": "auto"}, "must be one of fit, tiling, text_offload, offload"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, object], said: str) -> None:
     """With what is right."""
     with pytest.raises(JobFileError, match=said):
-        fit(**options)  # type: ignore[arg-type]
+        fit(**options, catalogue=CATALOGUE)  # type: ignore[arg-type]
 
 
 def test_folder_is_weighed_by_its_headers_and_run_without_numbers(tmp_path: Path) -> None:
     """The demo model in a folder of the user's needs what the catalogue says of it."""
     folder = tmp_path / "mine"
     shutil.copytree(SHAPES, folder)
-    mine = fit(str(folder), size="128x128", precision="fp32")
-    ours = fit("shapes", size="128x128")
+    mine = fit(str(folder), size="128x128", precision="fp32", catalogue=CATALOGUE)
+    ours = fit("shapes", size="128x128", catalogue=CATALOGUE)
     assert mine.need == ours.need
     assert "weights from the files' headers" in mine.counted
     with pytest.raises(ModelError, match="must be multiples of 8"):
@@ -78,8 +79,8 @@ def test_folder_is_weighed_by_its_headers_and_run_without_numbers(tmp_path: Path
 
 def test_weights_of_the_demo_model_are_those_of_its_files() -> None:
     """Headers and counts agree, to the parameter."""
-    found, parts = weights(FolderFiles(SHAPES)), catalogue_parts(read_catalogue(), "shapes")
-    counted = read_catalogue().components
+    found, parts = weights(FolderFiles(SHAPES)), catalogue_parts(CATALOGUE, "shapes")
+    counted = CATALOGUE.components
     assert parts.denoiser.parameters == counted["unet-shapes"].parameters == found["unet"]
     assert parts.decoder.parameters == counted["vae-shapes"].parameters == found["vae"]
     assert parts.text_encoders[0].parameters == counted["clip-shapes"].parameters == found["text_encoder"]
@@ -109,17 +110,17 @@ def test_file_that_is_no_safetensors_is_named(tmp_path: Path, content: bytes, pr
 def test_place_that_holds_no_model_is_named(tmp_path: Path) -> None:
     """A folder without an index, a single file, a pipeline that we know only by its call."""
     with pytest.raises(ModelError, match=r"holds no model_index\.json"):
-        fit(str(tmp_path))
+        fit(str(tmp_path), catalogue=CATALOGUE)
     single = tmp_path / "model.safetensors"
     single.write_bytes(b"")
     with pytest.raises(ModelError, match="is a single file, which does not say what it is made of"):
-        fit(str(single))
+        fit(str(single), catalogue=CATALOGUE)
     folder = tmp_path / "odd"
     shutil.copytree(SHAPES, folder)
     index = json.loads((folder / "model_index.json").read_text()) | {"_class_name": "KolorsPipeline"}
     (folder / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(ModelError, match="a pipeline of class KolorsPipeline is known only by its call"):
-        fit(str(folder))
+        fit(str(folder), catalogue=CATALOGUE)
 
 
 def test_catalogue_answers_without_torch() -> None:

@@ -7,16 +7,19 @@ from decimal import Decimal
 
 import pytest
 
+from jobs.catalogue import read_catalogue
 from jobs.cli import run
 from jobs.gpus import SORTS, list_cards, usd_per_image
 from jobs.gpus_table import cards_text
 from pipeline.errors import JobFileError
 
+CATALOGUE = read_catalogue()
+
 
 def test_table_has_every_card_and_fits_a_terminal() -> None:
     """Nothing is cut off in 80 columns, with a model and without."""
     for model in (None, "sdxl", "flux-dev", "shapes"):
-        text = cards_text(list_cards(model))
+        text = cards_text(list_cards(model, catalogue=CATALOGUE))
         for name in ("T4", "RTX 4090", "A100 80GB PCIe", "B200"):
             assert any(line.strip().startswith(name) for line in text.splitlines())
         assert max(map(len, text.splitlines())) <= 80
@@ -26,7 +29,7 @@ def test_table_has_every_card_and_fits_a_terminal() -> None:
 @pytest.mark.parametrize("column", SORTS)
 def test_every_column_sorts(column: str) -> None:
     """What is best comes first; what is unknown comes last."""
-    found = list_cards("sdxl", sort=column)
+    found = list_cards("sdxl", sort=column, catalogue=CATALOGUE)
     keys = [SORTS[column](row) for row in found.rows]
     assert keys == sorted(keys)  # type: ignore[type-var]
     assert found.sorted_by == column
@@ -34,7 +37,7 @@ def test_every_column_sorts(column: str) -> None:
 
 def test_dollars_per_image_are_price_by_throughput() -> None:
     """Exactly, in decimals, with the interval turned around; a card without a price has none."""
-    for row in list_cards("sdxl").rows:
+    for row in list_cards("sdxl", catalogue=CATALOGUE).rows:
         if row.cheapest is None:
             assert row.usd_per_image is None
             continue
@@ -46,9 +49,21 @@ def test_dollars_per_image_are_price_by_throughput() -> None:
     assert usd_per_image(Decimal("0.36"), 1.0) == Decimal("0.0001")
 
 
+def test_card_on_which_the_model_does_not_fit_has_no_price_for_an_image() -> None:
+    """FLUX on 24 GB is not the cheapest; it is not there as it is, and a T4 has no bf16."""
+    rows = {row.gpu.name: row for row in list_cards("flux-dev", catalogue=CATALOGUE).rows}
+    assert (rows["RTX 4090"].fits, rows["RTX 4090"].usd_per_image) == (False, None)
+    assert (rows["T4"].throughput, rows["T4"].usd_per_image) == (None, None)
+    assert rows["L40S"].fits
+    assert rows["L40S"].usd_per_image is not None
+    text = cards_text(list_cards("flux-dev", gpu="RTX 4090,T4", catalogue=CATALOGUE))
+    assert "does not fit" in text
+    assert "cannot" in text
+
+
 def test_node_of_eight_is_priced_by_the_gpu() -> None:
     """CoreWeave's 49 dollars are of eight H100; AWS's single one costs 6.88."""
-    (h100,) = list_cards(gpu="H100").rows
+    (h100,) = list_cards(gpu="H100", catalogue=CATALOGUE).rows
     assert h100.on_demand is not None
     assert (h100.on_demand.node_type, h100.on_demand.usd_per_gpu_hour) == ("coreweave-8x-h100", Decimal("6.125"))
 
@@ -67,7 +82,7 @@ def test_node_of_eight_is_priced_by_the_gpu() -> None:
 )
 def test_cards_are_chosen_by_name_and_memory(written: str, names: set[str]) -> None:
     """As people write them."""
-    assert {row.gpu.name for row in list_cards(gpu=written).rows} == names
+    assert {row.gpu.name for row in list_cards(gpu=written, catalogue=CATALOGUE).rows} == names
 
 
 @pytest.mark.parametrize(
@@ -87,7 +102,7 @@ def test_cards_are_chosen_by_name_and_memory(written: str, names: set[str]) -> N
 def test_what_makes_no_sense_is_refused_with_the_nearest(options: dict[str, str], said: str) -> None:
     """One sentence with the remedy."""
     with pytest.raises(JobFileError, match=said):
-        list_cards(**options)
+        list_cards(**options, catalogue=CATALOGUE)
 
 
 def test_command_prints_json_and_refuses_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,6 +116,14 @@ def test_quantized_weights_come_onto_the_card_whole() -> None:
     assert eight.total >= plain.text_weights + plain.denoiser_weights + plain.decoder_weights
 
 
+def test_text_encoders_on_the_host_make_room_for_a_batch_and_not_for_themselves() -> None:
+    """They come back for each task's texts: the peak is all weights, or a batch beside the others."""
+    whole = needed("flux-dev", side(1024, precision="bf16", batch=16))
+    away = needed("flux-dev", side(1024, precision="bf16", batch=16, memory="text_offload"))
+    assert whole.total > away.total >= whole.text_weights + whole.denoiser_weights + whole.decoder_weights
+    assert whole.total - away.total == min(whole.text_weights, whole.denoising)
+
+
 @given(
     model=st.sampled_from(sorted(CATALOGUE.models)),
     width=st.integers(8, 32).map(lambda n: n * 64),
