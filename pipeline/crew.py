@@ -9,6 +9,7 @@ from pipeline.events import (
     NoticeCancelled,
     NoticeKind,
     NoticeSeen,
+    Preparing,
     StoreSilent,
     WorkerStarting,
 )
@@ -41,6 +42,8 @@ class Member:
     """What the store said when it did not answer this worker; empty while it does."""
     store_silent_ns: int = 0
     """Since when."""
+    preparing: bool = False
+    """It loads another model or compiles one, during which it may say nothing."""
     waits_for: Bottleneck | None = None
     """What its device waits for, with pictures enough; None: it does not."""
     refused_models: set[str] = field(default_factory=set)
@@ -112,13 +115,16 @@ class Crew:
             member.notice = event.kind
         return member
 
-    def told(self, event: NoticeCancelled | StoreSilent | DeviceWaits) -> None:
-        """The node stays; or the store does not answer a worker, or does again; or a device waits, or does no more."""
+    def told(self, event: NoticeCancelled | StoreSilent | DeviceWaits | Preparing) -> None:
+        """The node stays; the store does not answer a worker, or does again; a device waits, or not; it is prepared."""
         member = self._members.get(event.worker)
         if member is None:
             return
         if isinstance(event, NoticeCancelled):
             member.notice = None
+            return
+        if isinstance(event, Preparing):
+            member.preparing = True
             return
         if isinstance(event, DeviceWaits):
             member.waits_for = event.waits_for
@@ -126,6 +132,11 @@ class Crew:
         if not member.store_silent:
             member.store_silent_ns = event.at_ns
         member.store_silent = event.message
+
+    def device_taken(self, worker: str) -> None:
+        """Its device is ready for batches."""
+        if worker in self._members:
+            self._members[worker].preparing = False
 
     def committed(self, worker: str) -> None:
         """It has put a record, so the store answers it."""

@@ -43,7 +43,7 @@ class DrivePolicy:
     silence_seconds: float = 12.0
     """A ready worker that says nothing for this long, while the driver listens, is killed."""
     loading_silence_seconds: float = 125.0
-    """The same while it loads another model, which may hold up its heartbeat."""
+    """The same while it loads another model or compiles one, which may hold up its heartbeat."""
     progress_seconds: float = 1800.0
     """Nothing committed for this long while a worker is ready and the store answers: the job stops."""
     drought_seconds: float = 60.0

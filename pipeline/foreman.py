@@ -115,9 +115,9 @@ class Foreman:
                 self._model_refused(event)
             case NoticeSeen():
                 self._notice(event)
-            case NoticeCancelled() | StoreSilent() | DeviceWaits():
+            case NoticeCancelled() | StoreSilent() | DeviceWaits() | Preparing():
                 self.crew.told(event)
-            case Preparing() | Remark() | Heartbeat():
+            case Remark() | Heartbeat():
                 pass
 
     def _log(self, event: WorkerEvent) -> None:
@@ -195,7 +195,9 @@ class Foreman:
     def _work_told(self, event: WorkEvent) -> None:
         """A worker reports of its work."""
         self.work.hear(event)
-        if isinstance(event, BatchCommitted):
+        if isinstance(event, DeviceTaken):
+            self.crew.device_taken(event.worker)
+        elif isinstance(event, BatchCommitted):
             self._models.loaded(event.record.model)
             self._store_refused.clear()
             self.crew.committed(event.worker)
@@ -268,7 +270,7 @@ class Foreman:
 
     def _may_be_silent(self, worker: str) -> float:
         """For how many seconds a worker may say nothing."""
-        loading = self.work.handout.loading(worker)
+        loading = self.crew[worker].preparing or self.work.handout.loading(worker)
         return self._policy.loading_silence_seconds if loading else self._policy.silence_seconds
 
     def _notice(self, event: NoticeSeen) -> None:

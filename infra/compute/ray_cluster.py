@@ -30,6 +30,7 @@ from pipeline.events import (
     Assignment,
     AttemptEnded,
     DeviceTaken,
+    Preparing,
     WorkerEvent,
     WorkerLost,
     WorkerReady,
@@ -200,6 +201,9 @@ class RayCompute:
                 member.place.backoff.succeeded()
             elif isinstance(event, DeviceTaken):
                 member.loads_for.discard(event.attempt or "")
+                member.preparing = False
+            elif isinstance(event, Preparing):
+                member.preparing = True
             elif isinstance(event, AttemptEnded):
                 member.attempts.discard(event.attempt)
                 member.loads_for.discard(event.attempt)

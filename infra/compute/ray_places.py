@@ -49,6 +49,8 @@ class Member:
     """The one it was assigned last."""
     loads_for: set[str] = field(default_factory=set)
     """Attempts for which it has to load another model, until its device has a batch of them."""
+    preparing: bool = False
+    """It said that it loads a model or compiles one."""
     started: bool = False
     """Whether the driver knows of it."""
     notice: Notice | None = None
@@ -58,8 +60,8 @@ class Member:
 
     @property
     def loading(self) -> bool:
-        """Whether a model may be loading, during which it may say nothing."""
-        return not self.ready or bool(self.loads_for)
+        """Whether a model may be loaded or compiled, during which it may say nothing."""
+        return not self.ready or self.preparing or bool(self.loads_for)
 
 
 def refit(

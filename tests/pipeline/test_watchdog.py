@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.events import Assignment, WorkerEvent
+from pipeline.events import Assignment, Preparing, WorkerEvent
 from pipeline.job import JobState
 from pipeline.orders import StopButton
 from pipeline.record import Node
@@ -129,6 +129,32 @@ def test_worker_that_loads_another_model_may_be_silent_for_two_minutes(
     assert bool(made[0].killed) == killed
     assert status.state is (JobState.PAUSED if killed else JobState.SUCCEEDED)
     assert status.workers_lost == len(made[0].killed)
+
+
+class CompilesInSilence(LoadsInSilence):
+    """A worker says that it compiles before its first batch, and nothing more for a while."""
+
+    def assign(self, worker: str, assignment: Assignment) -> None:
+        """It begins to compile."""
+        if worker not in self._held:
+            self._silent[worker] = self._seconds
+            self._lost.append(
+                Preparing(worker=worker, at_ns=self._clock.now_ns(), what="compile", message="for two at once")
+            )
+        super().assign(worker, assignment)
+
+
+def test_worker_that_compiles_may_be_silent_for_two_minutes(studio: Studio) -> None:
+    """Compiling may hold up its heartbeat, too."""
+    prepared = studio.prepare(prompts=4)
+    made: list[LoadsInSilence] = []
+
+    def compute(**values: Any) -> LoadsInSilence:
+        made.append(CompilesInSilence(seconds=100, **values))
+        return made[0]
+
+    assert studio.drive(prepared, compute=compute).state is JobState.SUCCEEDED
+    assert made[0].killed == []
 
 
 class Absent(WatchedCompute):
