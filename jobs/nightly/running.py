@@ -94,8 +94,15 @@ class Caller:
             if not busy and not canceling and len(self._children) == before:
                 break
             self._clock.sleep(POLL_SECONDS)
-        ours = ((EntryBook(self._store, name).read(), due) for name, due in self._children)
-        return [run for state, due in ours if state is not None and (run := state.run(due)) is not None]
+        return [run for name, due in self._children if (run := self._ended(name, due)) is not None]
+
+    def _ended(self, name: str, due: datetime) -> Run | None:
+        """What came of a run that this call started, told."""
+        state = EntryBook(self._store, name).read()
+        run = None if state is None else state.run(due)
+        if run is not None and not run.live:
+            self._tell(self._file.entry(name), "ended", due, job=run.job, state=run.state, message=run.message)
+        return run
 
     def _busy(self) -> bool:
         """Whether a process of this call still runs."""

@@ -31,6 +31,7 @@ BENCHMARKS: Final[Mapping[str, str]] = MappingProxyType(
         "h": "report",
         "i": "ledger",
         "j": "gpu",
+        "n": "nightly",
     }
 )
 """Letter -> name, in the order in which they run."""

@@ -143,7 +143,7 @@ def test_a_run_renders_its_own_day(desk: Desk) -> None:
         assert run.job.startswith(f"night-2026-11-{21 + day}-")
     jobs = list_jobs(open_store(desk.file.store))
     assert [one.status.rendered for one in jobs if one.status] == [2, 2], "a static manifest made new images"
-    assert [told.action for told in desk.told] == ["started", "started"]
+    assert [(told.action, told.state) for told in desk.told] == [("started", "STARTING"), ("ended", "SUCCEEDED")] * 2
     assert exit_code(desk.runs()) == 0
 
 
@@ -183,7 +183,7 @@ def test_a_run_whose_process_died_is_begun_again(desk: Desk) -> None:
     assert desk.runs()[0].live
     (run,) = desk.call(at=DUE + timedelta(minutes=5))
     assert (run.state, run.due, run.images) == ("SUCCEEDED", DUE, 2)
-    assert [told.action for told in desk.told] == ["started", "resumed"]
+    assert [told.action for told in desk.told] == ["started", "resumed", "ended"]
 
 
 def test_a_job_that_lost_its_driver_is_resumed_from_the_store(desk: Desk) -> None:
