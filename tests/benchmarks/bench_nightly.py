@@ -18,7 +18,7 @@ METHOD = """*Templates*: `spotrender validate` of a JSONL manifest of 10,000 tem
 *d. Validate*. *Written out*: the same million prompts as a manifest of their own. *Nothing due*: `spotrender nightly
 run` as a process of its own, over two entries that are not due. All in turns, in fresh processes."""
 
-TEMPLATE = "a {large|small|huge|tiny} {red|blue|green|black|white} circle %d on ${x={grass|sand|snow|ice|mud}} and ${x}"
+TEMPLATE = "a {big|small|huge|tiny} {red|blue|green|black|white} circle %d on ${x={grass|sand|snow|ice|mud}}, ${x}"
 
 NIGHTLY = """\
 store: store
@@ -75,8 +75,8 @@ def write_both(folder: Path, templates: int) -> tuple[Path, Path]:
             for place in range(EACH):
                 ground = ("grass", "sand", "snow", "ice", "mud")[place % 5]
                 colour = ("red", "blue", "green", "black", "white")[place // 5 % 5]
-                size = ("large", "small", "huge", "tiny")[place // 25]
-                prompt = f"a {size} {colour} circle {number} on {ground} and {ground}"
+                size = ("big", "small", "huge", "tiny")[place // 25]
+                prompt = f"a {size} {colour} circle {number} on {ground}, {ground}"
                 file.write(json.dumps({"prompt": prompt}) + "\n")
     job = "manifest: short.jsonl\ntemplates: true\nmodel: synthetic\nstore: store\n"
     (folder / "short.yaml").write_text(job)
