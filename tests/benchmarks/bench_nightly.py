@@ -14,11 +14,11 @@ ROUNDS = 2
 EACH = 100
 """Prompts of one template."""
 
-METHOD = """*Templates*: `spotrender validate` of a JSONL manifest of 10,000 templates that stand for 100 prompts each, as in
-*d. Validate*. *Written out*: the same million prompts as a manifest of their own. *Nothing due*: `spotrender nightly
-run` as a process of its own, over two entries that are not due. All in turns, in fresh processes."""
+METHOD = """*Templates*: `spotrender validate` of a JSONL manifest of 10,000 templates that stand for 100 prompts each,
+as in *d. Validate*. *Written out*: the same million prompts as a manifest of their own. *Nothing due*: `spotrender
+nightly run` as a process of its own, over two entries that are not due. All in turns, in fresh processes."""
 
-TEMPLATE = "a {big|small|huge|tiny} {red|blue|green|black|white} circle %d on ${x={grass|sand|snow|ice|mud}}, ${x}"
+TEMPLATE = "${x={grass|sand|snow|ice|mud}}a {big|small|huge|tiny} {red|blue|green|black|white} circle %d on ${x}, ${x}"
 
 NIGHTLY = """\
 store: store
@@ -73,9 +73,9 @@ def write_both(folder: Path, templates: int) -> tuple[Path, Path]:
     with (folder / "whole.jsonl").open("w", encoding="utf-8") as file:
         for number in range(templates):
             for place in range(EACH):
-                ground = ("grass", "sand", "snow", "ice", "mud")[place % 5]
-                colour = ("red", "blue", "green", "black", "white")[place // 5 % 5]
-                size = ("big", "small", "huge", "tiny")[place // 25]
+                ground = ("grass", "sand", "snow", "ice", "mud")[place // 20]
+                colour = ("red", "blue", "green", "black", "white")[place % 5]
+                size = ("big", "small", "huge", "tiny")[place // 5 % 4]
                 prompt = f"a {size} {colour} circle {number} on {ground}, {ground}"
                 file.write(json.dumps({"prompt": prompt}) + "\n")
     job = "manifest: short.jsonl\ntemplates: true\nmodel: synthetic\nstore: store\n"
