@@ -76,6 +76,7 @@ class ModelRow(Written):
     denoiser: FilledText
     decoder: FilledText
     text_encoders: tuple[FilledText, ...]
+    others: tuple[FilledText, ...] = ()
     source: FilledText
     as_of: AsOf
     certain: bool = True

@@ -34,6 +34,7 @@ def catalogue_parts(catalogue: Catalogue, name: str) -> Parts:
         denoiser=catalogue.components[model.denoiser],
         decoder=catalogue.components[model.decoder],
         text_encoders=tuple(catalogue.components[one] for one in model.text_encoders),
+        others=tuple(catalogue.components[one] for one in model.others),
     )
     folder = configs() / "models" / model.repo
     return _with_real_weights(parts, FolderFiles(folder)) if "/" not in model.repo and folder.is_dir() else parts
@@ -87,10 +88,10 @@ def folder_parts(folder: Path, *, width: int, height: int) -> Parts:
             raise ModelError(f"size: {width}x{height} must be multiples of {per_latent * family.packing}")
     shape = {"sizes": [(width, height)], "pixels_per_latent": per_latent}
     tokens = _TOKENS[family.name]
-    text = [
-        Component(name=name, parameters=numbers.get(name, 0))
-        for name in components(index)
-        if name.startswith("text_encoder")
+    rest = [
+        Component(name=name, parameters=count)
+        for name, count in numbers.items()
+        if name not in {family.backbone, "vae"}
     ]
     return Parts(
         name=folder.name,
@@ -98,7 +99,8 @@ def folder_parts(folder: Path, *, width: int, height: int) -> Parts:
         rows_per_image=2 if family.negative_prompt else 1,
         denoiser=_dry_run(files, index, family.backbone, numbers, tokens=tokens, **shape),
         decoder=_dry_run(files, index, "vae", numbers, tokens=0, **shape),
-        text_encoders=tuple(text),
+        text_encoders=tuple(one for one in rest if one.name.startswith("text_encoder")),
+        others=tuple(one for one in rest if not one.name.startswith("text_encoder")),
     )
 
 

@@ -51,7 +51,7 @@ def plain(name: str) -> str:
 def problems(catalogue: Catalogue) -> Iterable[str]:
     """What does not hold together: a row that names what is nowhere, or a claim that contradicts nobody back."""
     for model in catalogue.models.values():
-        for part in (model.denoiser, model.decoder, *model.text_encoders):
+        for part in (model.denoiser, model.decoder, *model.text_encoders, *model.others):
             if part not in catalogue.components:
                 yield f"model {model.name}: {part} is not counted; run python -m pipeline.renderers.dry_run"
     known = {claim.id: claim for claim in catalogue.claims}

@@ -27,6 +27,8 @@ class CatalogueModel:
     """Component, as in `configs/model_counts.json`."""
     decoder: str
     text_encoders: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    """Parts that lie on the device, too, such as a safety checker; their arithmetic is not counted."""
     source: str
     as_of: str
     certain: bool = True

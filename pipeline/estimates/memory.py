@@ -39,6 +39,8 @@ class Parts:
     denoiser: Component
     decoder: Component
     text_encoders: tuple[Component, ...]
+    others: tuple[Component, ...] = ()
+    """What lies on the device, too, such as a safety checker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Need:
     text_weights: int
     denoiser_weights: int
     decoder_weights: int
+    other_weights: int
     denoising: int
     """Tensors of one forward."""
     decoding: int
@@ -87,6 +90,7 @@ class Need:
             ("text encoders", self.text_weights),
             ("denoiser", self.denoiser_weights),
             ("decoder", self.decoder_weights),
+            ("other parts", self.other_weights),
             ("denoising", self.denoising),
             ("decoding", self.decoding),
             ("texts kept", self.texts),
@@ -100,6 +104,7 @@ def need(parts: Parts, shape: Shape) -> Need:
     size = _BYTES[shape.precision]
     text = sum(one.parameters * size for one in parts.text_encoders)
     whole = parts.denoiser.parameters * size
+    others = sum(one.parameters * size for one in parts.others)
     denoiser = _quantized(parts.denoiser, size, shape.quantization)
     upcast = parts.family == "sdxl" and shape.precision == "fp16" and parts.decoder.force_upcast
     decoder_size = 4 if upcast else size
@@ -121,11 +126,12 @@ def need(parts: Parts, shape: Shape) -> Need:
         largest = max((one.parameters * size for one in parts.text_encoders), default=0)
         text, loading = 0, max(0, largest - denoiser - denoising)
     if shape.memory == "group_offload":
-        text, denoiser, decoder = 0, GROUP_BYTES, 0
+        text, denoiser, decoder, others = 0, GROUP_BYTES, 0, 0
     return Need(
         text_weights=text,
         denoiser_weights=denoiser,
         decoder_weights=decoder,
+        other_weights=others,
         denoising=denoising,
         decoding=decoding,
         texts=TEXT_BYTES,

@@ -73,6 +73,12 @@ def test_counted_parameters_are_the_published_ones(catalogue: Catalogue, compone
     assert part.parameters == pytest.approx(part.published_parameters, rel=tolerance or 1e-12)
 
 
+def test_safety_checker_lies_on_the_device_too(catalogue: Catalogue) -> None:
+    """608 MB in half precision, which SD 1.5 alone brings."""
+    assert [name for name, model in catalogue.models.items() if model.others] == ["sd15"]
+    assert 2 * catalogue.components["safety-checker"].parameters == pytest.approx(608e6, rel=0.001)
+
+
 def test_half_billion_of_sd35_medium_is_told_not_believed(catalogue: Catalogue) -> None:
     """Its card says 2.5 billion; the configuration makes 2.24, as does the size of the file that is published."""
     part = catalogue.components["mmdit-sd35-medium"]

@@ -1,19 +1,23 @@
 """Counting without numbers: the file that ships is what the script counts today."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
 
+from jobs.model_parts import folder_parts
 from pipeline.errors import ModelError
 from pipeline.estimates import memory
 from pipeline.renderers.diffusion.decoding import micro_batch
 from pipeline.renderers.diffusion.renderer import TEXT_CACHE_BYTES
 from pipeline.renderers.dry_run.__main__ import count_file
 from pipeline.renderers.dry_run.building import build
-from pipeline.renderers.dry_run.calls import denoise
+from pipeline.renderers.dry_run.calls import decode, denoise
 from pipeline.renderers.dry_run.counting import count_component
 from pipeline.renderers.dry_run.live_bytes import LiveBytes
 from tests.pipeline.renderers.asking import variant_of
@@ -27,6 +31,33 @@ def test_shipped_counts_are_what_the_script_counts(name: str) -> None:
     """To the byte and the operation, with the libraries that are installed."""
     shipped = json.loads((CONFIGS / "model_counts.json").read_bytes())["components"]
     assert count_file(CONFIGS / "models" / "architectures" / f"{name}.json") == shipped[name]
+
+
+@pytest.mark.parametrize("name", ["sd_checked", "sdxl", "sd3", "pixart"])
+def test_dry_run_tells_what_a_real_run_takes(name: str, tiny_folder: Callable[[str], Path]) -> None:
+    """Of every family: weights as the headers have them, and the bytes of one real forward and decode."""
+    parts = folder_parts(tiny_folder(name), width=64, height=64)
+    pipe = diffusers.DiffusionPipeline.from_pretrained(tiny_folder(name), local_files_only=True)
+    models = {key: one for key, one in pipe.components.items() if isinstance(one, torch.nn.Module)}
+    backbone = models["unet" if "unet" in models else "transformer"]
+    assert len(parts.others) == (1 if name == "sd_checked" else 0)
+    assert len(models) == 2 + len(parts.text_encoders) + len(parts.others)
+    shape = {
+        "rows": 1,
+        "width": 64,
+        "height": 64,
+        "pixels_per_latent": 2 ** (len(pipe.vae.config.block_out_channels) - 1),
+    }
+    for model, part, run in (
+        (backbone, parts.denoiser, partial(denoise, tokens=parts.denoiser.tokens)),
+        (models["vae"], parts.decoder, decode),
+    ):
+        held = sum(one.numel() for one in (*model.parameters(), *model.buffers()))
+        assert sum(one.numel() for one in model.parameters()) <= part.parameters <= held
+        live = LiveBytes([*model.parameters(), *model.buffers()])
+        with live:
+            run(model, **shape)
+        assert 2 * part.activation_bytes(64 * 64, 1) == pytest.approx(live.peak, rel=1e-3)
 
 
 def test_bytes_live_until_nobody_holds_them() -> None:
