@@ -15,6 +15,7 @@ from jobs.wiring import open_store
 from pipeline.buckets import read_records, record_infos
 from pipeline.checkpoint import committed_table
 from pipeline.errors import JobFileError
+from pipeline.gpu_figures import busy_share, mean_watts
 from pipeline.job import Job, JobState, job_from_json
 from pipeline.layout import job_key
 from pipeline.performance import PROFILES
@@ -41,6 +42,10 @@ class ProfileFigures:
     """GPU time alone; None when nothing was rendered."""
     memory_bytes: int
     """Most that the device held at once; 0 when not known."""
+    gpu_busy: float | None
+    """Share of the batches' time in which the GPU computed, from 0 to 1; None where its driver does not tell."""
+    gpu_watts: float | None
+    """Power drawn meanwhile; None as above."""
     levers: tuple[str, ...]
     """What was in force, from the records: of the request and of the execution profile."""
     psnr: float | None
@@ -169,6 +174,8 @@ def _figures(
         images_per_second=rendered * 1e9 / device_ns if device_ns else None,
         usd_per_image=cost / rendered if rendered else None,
         memory_bytes=max((record.memory_bytes for record in batches), default=0),
+        gpu_busy=busy_share(batches),
+        gpu_watts=mean_watts(batches),
         levers=tuple(levers),
         psnr=_mean(apart) if place else None,
         worst_psnr=min((value for value in apart if value is not None), default=None) if place else None,

@@ -26,11 +26,17 @@ def compared_text(found: Comparison, sheet: Path | None) -> str:
         shown.add_row(row.profile, *_figures(row))
     console.print(shown)
     for row in found.profiles:
-        console.print(Text(f"{row.profile}: {', '.join(row.levers) or 'no lever in force'}"))
+        console.print(Text(f"{row.profile}: {', '.join(row.levers) or 'no lever in force'}{_use(row)}"))
     console.print(Text(f"PSNR (dB) and SSIM are to {found.profiles[0].profile}; $/image is GPU time alone."))
     where = f"side by side: {printable(str(sheet))}" if sheet else "--output FILE.html shows the images side by side"
     console.print(Text(where))
     return "\n".join(line.rstrip() for line in sink.getvalue().strip("\n").splitlines())
+
+
+def _use(row: ProfileFigures) -> str:
+    """How busy the GPU was, where that is known."""
+    busy = "" if row.gpu_busy is None else f"; the GPU was busy {row.gpu_busy:.0%} of the time"
+    return busy if row.gpu_watts is None else f"{busy}; it drew {row.gpu_watts:.0f} W"
 
 
 def _figures(row: ProfileFigures) -> tuple[str, ...]:
