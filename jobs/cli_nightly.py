@@ -29,7 +29,8 @@ def run(
 ) -> None:
     """Start what is due, and resume jobs whose driver died; call it every few minutes.
 
-    Two callers at once are harmless. Exit codes with --wait: those of submit, the highest of the runs.
+    Two callers at once are harmless. Exit codes: 2 or 1 where an entry could not be looked at; with --wait also those
+    of submit, the highest of the runs.
     """
     from jobs.nightly.running import Caller, Told, exit_code, launcher, told_text
     from jobs.wiring import open_store
@@ -56,6 +57,7 @@ def run(
     else:
         caller.look()
         code = 0
+    code = max(code, caller.exit_code)
     if as_json:
         answer({"did": [asdict(one) for one in told]}, lambda: "", as_json=True)
     raise typer.Exit(code)

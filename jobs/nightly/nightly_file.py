@@ -56,7 +56,7 @@ class Entry(Written):
     """One render that comes again."""
 
     name: FilledText
-    """Lower-case letters, digits and single hyphens; the state in the store is kept under it."""
+    """Lower-case letters, digits and single hyphens. The state is kept under it: it is of the store, not the file."""
     cron: FilledText
     timezone: FilledText = "UTC"
     job: FilledText

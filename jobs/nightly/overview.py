@@ -90,7 +90,7 @@ def past_text(runs: Sequence[Past]) -> str:
     for one in runs:
         figures = f"  {one.images:,} images, {dollars(one.usd)}" if one.job else ""
         missed = f"  ({one.missed} missed before it)" if one.missed else ""
-        lines.append(f"{one.local}  {one.entry}  {one.state}  {one.job}{figures}{missed}".rstrip())
+        lines.append(printable(f"{one.local}  {one.entry}  {one.state}  {one.job}{figures}{missed}".rstrip()))
         if one.message:
             lines.append(f"  {printable(one.message.splitlines()[0], most=160)}")
     return "\n".join(lines) or "nothing has run yet"

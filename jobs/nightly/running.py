@@ -16,11 +16,14 @@ from jobs.nightly.state import EntryBook, EntryState, Run
 from jobs.status import view
 from jobs.terminal_text import printable
 from jobs.wiring import open_store
-from pipeline.errors import JobRefusedError
+from pipeline.errors import JobRefusedError, RetriedError, UserError
 from pipeline.job import JobState
 from pipeline.lease_state import Owner
 from pipeline.ports import Clock, Store
 from pipeline.status import read_status
+
+EXIT_UNEXPECTED = 1
+EXIT_USER = 2
 
 POLL_SECONDS = 2.0
 """How often `--wait` looks."""
@@ -38,7 +41,7 @@ class Told:
 
     entry: str
     action: str
-    """`started`, `resumed`, `left out`, `waits` or `ended`."""
+    """`started`, `resumed`, `left out`, `waits`, `ended`, or `trouble`."""
     due: datetime | None
     job: str
     state: str
@@ -78,11 +81,13 @@ class Caller:
         self._file, self._store, self._launch, self._now, self._clock, self._say = file, store, launch, now, clock, say
         self._children: dict[tuple[str, datetime], Child] = {}
         self._told: set[Told] = set()
+        self.exit_code = 0
+        """Whether an entry could not be looked at: 2 where something must be mended, 1 where it may go away."""
         self._began = now()
 
     def look(self) -> bool:
         """Look at every entry once; whether something waits for a job that this call canceled."""
-        waits = [self._look_at(entry) for entry in self._file.nightly]
+        waits = [self._look_safely_at(entry) for entry in self._file.nightly]
         return any(waits)
 
     def wait(self) -> list[Run]:
@@ -93,7 +98,7 @@ class Caller:
             canceling = self.look() and self._clock.now_ns() < until
             if not busy and not canceling and len(self._children) == before:
                 break
-            self._clock.sleep(POLL_SECONDS)
+            self._sleep()
         return [run for name, due in self._children if (run := self._ended(name, due)) is not None]
 
     def _ended(self, name: str, due: datetime) -> Run | None:
@@ -103,6 +108,24 @@ class Caller:
         if run is not None and not run.live:
             self._tell(self._file.entry(name), "ended", due, job=run.job, state=run.state, message=run.message)
         return run
+
+    def _sleep(self) -> None:
+        """Wait a little. On Ctrl-C, which reaches our processes too, until they have finished their batches."""
+        try:
+            self._clock.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            while self._busy():
+                self._clock.sleep(POLL_SECONDS)
+            raise
+
+    def _look_safely_at(self, entry: Entry) -> bool:
+        """Look at one entry; what is wrong with it is told, and keeps no other from being looked at."""
+        try:
+            return self._look_at(entry)
+        except (UserError, RetriedError) as error:
+            self.exit_code = max(self.exit_code, EXIT_USER if isinstance(error, UserError) else EXIT_UNEXPECTED)
+            self._tell(entry, "trouble", None, message=str(error))
+            return False
 
     def _busy(self) -> bool:
         """Whether a process of this call still runs."""
@@ -222,15 +245,17 @@ def exit_code(runs: Sequence[Run]) -> int:
 
 def _code(state: str) -> int:
     if state in {"REFUSED", "FAILED"}:
-        return 2 if state == "REFUSED" else 1
-    return JobState(state).exit_code if state in set(JobState) else 1
+        return EXIT_USER if state == "REFUSED" else EXIT_UNEXPECTED
+    return JobState(state).exit_code if state in set(JobState) else EXIT_UNEXPECTED
 
 
 def told_text(told: Told) -> str:
     """One line for a person."""
     due = f" (due {told.due.isoformat(timespec='minutes')})" if told.due else ""
-    rest = f": {printable(told.message.splitlines()[0])}" if told.message else ""
-    return f"{told.entry} {told.action}{due}{f' {told.job}' if told.job else ''} {told.state}".rstrip() + rest
+    rest = f": {told.message.splitlines()[0]}" if told.message else ""
+    return printable(
+        f"{told.entry} {told.action}{due}{f' {told.job}' if told.job else ''} {told.state}".rstrip() + rest
+    )
 
 
 class Process:

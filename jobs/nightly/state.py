@@ -169,13 +169,21 @@ def _from_json(body: bytes) -> EntryState:
         Run(
             **run
             | {
-                "due": datetime.fromisoformat(run["due"]),
-                "started_at": datetime.fromisoformat(run["started_at"]),
-                "ended_at": run["ended_at"] and datetime.fromisoformat(run["ended_at"]),
+                "due": _instant(run["due"]),
+                "started_at": _instant(run["started_at"]),
+                "ended_at": run["ended_at"] and _instant(run["ended_at"]),
                 "usd": Decimal(run["usd"]),
                 "owner": Owner(**run["owner"]),
             }
         )
         for run in values["runs"]
     )
-    return EntryState(since=datetime.fromisoformat(values["since"]), runs=runs)
+    return EntryState(since=_instant(values["since"]), runs=runs)
+
+
+def _instant(text: str) -> datetime:
+    """An aware instant. Raises: ValueError."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return instant

@@ -221,6 +221,22 @@ def test_what_must_be_mended_is_told_and_not_tried_again(desk: Desk) -> None:
     assert [run.state for run in desk.call(at=DUE + timedelta(days=1))] == ["SUCCEEDED"]
 
 
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"schema": 9}', b'{"schema": 1, "since": "2026-11-20", "runs": []}'])
+def test_an_entry_in_trouble_keeps_no_other_from_running(desk: Desk, body: bytes) -> None:
+    """A state that cannot be read is named with its remedy, exit code 2; the entry beside it is started."""
+    other = NIGHTLY[NIGHTLY.index("  - name") :].replace("cat", "dog")
+    desk.write(NIGHTLY + other)
+    desk.call(at=NOON)
+    open_store(desk.file.store).put("nightly/cat.json", body)
+    desk.now = DUE
+    caller = desk.caller(lambda _name, _due: Started(this_process()))
+    caller.look()
+    assert caller.exit_code == 2
+    trouble, started = desk.told
+    assert (trouble.entry, trouble.action, started.entry, started.action) == ("cat", "trouble", "dog", "started")
+    assert "nightly/cat.json: cannot be read" in trouble.message
+
+
 def test_only_new_renders_rows_that_no_job_has_made(desk: Desk) -> None:
     """The second night's job is of the one new row; the third has none, and there is no job."""
     job = JOB.replace('{seed: per_run, tags: {night: "{date}"}}', "{}")
