@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
-from jobs.jobfile_values import Count, FilledText, Guidance, Precision, Side, Steps, Text, shown
+from jobs.jobfile_values import Count, FilledText, Guidance, Precision, Side, Steps, Text, UsdLimit, shown
 from jobs.nearest import did_you_mean
 from jobs.price_files import AsOf
 from jobs.profiles import node_types
@@ -17,6 +17,7 @@ from jobs.yaml_document import read_document
 from pipeline.catalogue.catalogue import Catalogue, Offer, problems
 from pipeline.catalogue.claims import Claim
 from pipeline.catalogue.gpus import Gpu
+from pipeline.catalogue.hosted import HostedPrice
 from pipeline.catalogue.models import CatalogueModel, Component, Point
 from pipeline.errors import JobFileError
 
@@ -51,6 +52,7 @@ class GpuRow(Written):
     bf16_tflops: Measure | None = None
     fp8_tflops: Measure | None = None
     tdp_watts: Count
+    purchase_usd: UsdLimit | None = None
     year: Count
     source: FilledText
     as_of: AsOf
@@ -101,6 +103,24 @@ class ClaimRow(Written):
     used: bool = True
     contradicts: tuple[FilledText, ...] = ()
     note: Text = ""
+
+
+class HostedRow(Written):
+    """One row of `configs/hosted_prices.yaml`."""
+
+    service: FilledText
+    models: FilledText
+    usd_per_image_low: UsdLimit
+    usd_per_image_high: UsdLimit
+    source: FilledText
+    as_of: AsOf
+    certain: bool = True
+    note: Text = ""
+
+
+def read_hosted_prices() -> list[HostedPrice]:
+    """What services take for an image. Raises: JobFileError: the file that ships is damaged."""
+    return [HostedPrice(**row.model_dump()) for row in rows(HostedRow, "hosted_prices.yaml")]
 
 
 def read_catalogue() -> Catalogue:

@@ -1,6 +1,7 @@
 """What a GPU is: memory, bandwidth, and the arithmetic that its maker promises."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Gpu:
     """None: it has no such arithmetic."""
     fp8_tflops: float | None = None
     tdp_watts: int
+    purchase_usd: Decimal | None = None
+    """What the card costs to buy, where somebody told; None where nobody did."""
     year: int
     source: str
     as_of: str

@@ -1,10 +1,20 @@
 """The catalogue that ships: every row with source and date, counts that agree with what is published, no torn ends."""
 
 from dataclasses import asdict, replace
+from decimal import Decimal
 
 import pytest
 
-from jobs.catalogue import GpuRow, configs, known_gpu, known_model, read_catalogue, read_offers, rows
+from jobs.catalogue import (
+    GpuRow,
+    configs,
+    known_gpu,
+    known_model,
+    read_catalogue,
+    read_hosted_prices,
+    read_offers,
+    rows,
+)
 from jobs.profiles import profile_names, read_profile
 from pipeline.catalogue.catalogue import Catalogue, problems
 from pipeline.errors import JobFileError
@@ -34,6 +44,17 @@ def test_gpus_are_plausible_by_arithmetic(catalogue: Catalogue) -> None:
         assert gpu.fp8_tflops is None or 1.9 < gpu.fp8_tflops / gpu.fp16_tflops < 2.1, gpu.name
         assert (gpu.fp8_tflops is not None) == (float(gpu.compute_capability) >= 8.9), gpu.name
         assert (gpu.bf16_tflops is not None) == (float(gpu.compute_capability) >= 8.0), gpu.name
+
+
+def test_prices_of_services_and_cards_are_claims_with_source() -> None:
+    """Money is exact, ranges are ranges."""
+    found = {row.service: row for row in read_hosted_prices()}
+    assert found["Replicate"].usd_per_image_low == Decimal("0.0005")
+    for row in found.values():
+        assert row.usd_per_image_low <= row.usd_per_image_high
+        assert row.source
+        assert row.as_of
+    assert read_catalogue().gpus["RTX 4090"].purchase_usd == Decimal(5000)
 
 
 def test_every_node_type_has_a_card_of_the_catalogue(catalogue: Catalogue) -> None:
