@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-from jobs.jobfile import JobFile
+from jobs.jobfile import DistilledEntry, JobFile
 from jobs.performance import with_performance
-from jobs.profiles import profile_names
+from jobs.profiles import profile_names, read_profile
 from jobs.wildcard_files import wildcard_reader
 from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of
 from pipeline.errors import ModelError
@@ -96,7 +96,9 @@ class Models(Mapping[str, Model]):
             )
             if self._job_file.tuned:
                 model = replace(model, batch_size=None)
-            self._resolved[name], notes = with_performance(model, self._job_file.performance, self._offers)
+            self._resolved[name], notes = with_performance(
+                model, self._job_file.performance, self._offers, distilled=_distilled(name)
+            )
             self.notes.extend(notes)
         return self._resolved[name]
 
@@ -180,6 +182,12 @@ def freeze(
             distinct=spooled.distinct_images,
             warnings=(*models.notes, *spooled.warnings),
         )
+
+
+def _distilled(name: str) -> DistilledEntry | None:
+    """What the profile of a model names for `performance: max`."""
+    profile = read_profile(name)
+    return profile.distilled if profile else None
 
 
 def _expansion(job_file: JobFile, *, seed: int) -> Expansion:

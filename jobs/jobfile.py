@@ -18,6 +18,7 @@ from jobs.jobfile_values import (
     Market,
     Memory,
     Metadata,
+    OnOff,
     OnRebalance,
     OutageSeconds,
     Precision,
@@ -95,6 +96,17 @@ class Budget(Written):
     usd_per_image: UsdLimit | None = None
 
 
+class DistilledEntry(Written):
+    """A LoRA that was distilled from a model, and how many steps and what guidance it was made for."""
+
+    lora: FilledText
+    """A folder, a file or a hub repository."""
+    scale: Scale = 1.0
+    steps: Steps
+    guidance_scale: Guidance
+    scheduler: Text = ""
+
+
 class PerformanceEntry(Written):
     """How the model is made to render: a profile, and levers that differ from it."""
 
@@ -102,6 +114,10 @@ class PerformanceEntry(Written):
     quantization: Quantization | None = None
     step_cache: StepCache | None = None
     guidance_until: Share | None = None
+    distilled: OnOff | None = None
+    """Whether to use a LoRA that needs fewer steps, where the model's profile or `distilled_lora` names one."""
+    distilled_lora: DistilledEntry | None = None
+    """That LoRA; to name it is to ask for it."""
     compile: Compile | None = None
     channels_last: Switch | None = None
     memory: Memory | None = None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from jobs.jobfile import Defaults
+from jobs.jobfile import Defaults, DistilledEntry
 from jobs.jobfile_values import Count, FilledText, Precision, Side, Text, Usd
 from jobs.written import Written
 from jobs.yaml_document import read_document
@@ -30,6 +30,8 @@ class ModelProfile(Written):
     batch_size: Count | None = None
     """Preferred device batch; None lets the worker choose."""
     defaults: Defaults = Defaults()
+    distilled: DistilledEntry | None = None
+    """What `performance: max` renders it with; None where nothing fit for that is known."""
     options: dict[str, Any] = Field(default_factory=dict)
     """For the renderer."""
 

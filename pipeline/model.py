@@ -44,5 +44,7 @@ class Model:
     """The renderer's own options, all strings; must not decide pixels unless they are in `revision`."""
     levers: dict[str, Any] = field(default_factory=dict)
     """Levers of the performance profile that change pixels, by the name of the request's field; empty for none."""
+    distilled: dict[str, Any] = field(default_factory=dict)
+    """Fields of `pipeline.distilled.Distilled`; empty for none."""
     max_pixels: int = 4096 * 4096
     """Width x height above this is refused as absurd."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levers:
-    """How a model is made to render. The first three change pixels."""
+    """How a model is made to render. The first four change pixels."""
 
     quantization: str = "none"
     """Weights and arithmetic of the denoiser: `none`, `int8` (dynamic), `fp8` (per row; sm89 and later), `int4`."""
@@ -19,6 +19,8 @@ class Levers:
     """`none`, or `mag`: steps whose output is foreseeable are skipped; decides by the step, never by neighbours."""
     guidance_until: float = 1.0
     """Share of the steps with guidance, from 0 to 1; the later ones go without, at half the work."""
+    distilled: str = "off"
+    """`on`: a LoRA that needs fewer steps, where the model's profile or the job file names one; `off`."""
     compile: str = "auto"
     """`auto`: where it repays itself; `on`: whatever it costs; `off`."""
     channels_last: str = "auto"
@@ -33,11 +35,14 @@ class Levers:
 
     def options(self) -> dict[str, str]:
         """What the worker that loads the model is told beside the request, as options of the frozen model."""
-        return {f"{_PREFIX}{name}": str(value) for name, value in asdict(self).items() if name not in PIXEL_LEVERS}
+        return {f"{_PREFIX}{name}": str(value) for name, value in asdict(self).items() if name not in _AT_SUBMIT}
 
 
 PIXEL_LEVERS: Final = ("quantization", "step_cache", "guidance_until")
-"""The levers that change pixels: fields of the request's variant."""
+"""Levers that are fields of the request's variant."""
+
+_AT_SUBMIT: Final = (*PIXEL_LEVERS, "distilled")
+"""Levers of which a worker is told by the request and the model."""
 
 _NONE: Final = Levers()
 
@@ -47,6 +52,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "quantization": ("none", "int8", "fp8", "int4"),
         "step_cache": ("none", "mag"),
+        "distilled": ("on", "off"),
         "compile": ("auto", "on", "off"),
         "channels_last": ("auto", "on", "off"),
         "memory": ("auto", "fit", "tiling", "text_offload", "offload", "group_offload"),
@@ -59,7 +65,7 @@ PROFILES: Final[Mapping[str, Levers]] = MappingProxyType(
         "plain": Levers(compile="off", channels_last="off", memory="fit"),
         "safe": Levers(),
         "fast": Levers(quantization="fp8"),
-        "max": Levers(quantization="fp8", step_cache="mag", guidance_until=0.6),
+        "max": Levers(quantization="fp8", step_cache="mag", guidance_until=0.6, distilled="on"),
     }
 )
 """`plain`: as diffusers does; `safe`: the same image to the eye; `fast`: quantized; `max`: fewer and cheaper steps.

@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
+from pipeline.distilled import distilled_of
 from pipeline.errors import JobFileError, ModelError
 from pipeline.manifest.problems import FieldError, Problems, shown
 from pipeline.manifest.row import FIELDS, LoraChoice, Row
@@ -185,9 +186,23 @@ class Resolver:
         return model
 
     def _variant(self, model: Model, row: Row) -> Variant:
-        """The row's fields over the job's over the model's."""
+        """The row's fields over the job's over the model's; what a distilled model is made for goes before all."""
+        distilled = distilled_of(model)
+        loras = self._defaults.loras if row.loras is None else row.loras
+        variant = self._plain_variant(model, row, tuple(self._lora_of(choice) for choice in loras))
+        if distilled is None:
+            return variant
+        return replace(
+            variant,
+            steps=distilled.steps,
+            guidance_scale=distilled.guidance_scale,
+            scheduler=distilled.scheduler,
+            loras=(distilled.lora, *variant.loras),
+        )
+
+    def _plain_variant(self, model: Model, row: Row, loras: tuple[Lora, ...]) -> Variant:
+        """Of a model that is as it was trained."""
         defaults = self._defaults
-        loras = defaults.loras if row.loras is None else row.loras
         return Variant(
             model=model.revision,
             renderer=model.renderer,
@@ -198,7 +213,7 @@ class Resolver:
             steps=_first(row.steps, defaults.steps, model.steps),
             guidance_scale=float(_first(row.guidance_scale, defaults.guidance_scale, model.guidance_scale)),
             scheduler=_first(row.scheduler, defaults.scheduler, model.scheduler),
-            loras=tuple(self._lora_of(choice) for choice in loras),
+            loras=loras,
             **model.levers,
         )
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from jobs.freezing import freeze
+from jobs.jobfile import DistilledEntry, PerformanceEntry
 from jobs.jobfile_loading import Options, load
 from jobs.performance import with_performance
 from jobs.wiring import resolve_model
+from pipeline.distilled import distilled_of
 from pipeline.errors import JobFileError, ModelError
-from pipeline.job import NodeOffer
+from pipeline.job import NodeOffer, job_from_json, job_to_json
 from pipeline.performance import frozen_levers
 
 
@@ -81,3 +84,66 @@ def test_levers_travel_with_the_frozen_model(job_file: Callable[[str], Path]) ->
     model, _ = with_performance(plain, entry, [offer("L4")])
     assert frozen_levers(model.levers, model.options).memory == "offload"
     assert frozen_levers(plain.levers, plain.options).compile == "off"
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> str:
+    """A file in the place of a LoRA; at submit only its bytes count."""
+    path = tmp_path / "few_steps.safetensors"
+    path.write_bytes(b"weights")
+    return str(path)
+
+
+def test_max_renders_fewer_steps_where_a_lora_for_that_is_known(job_file: Callable[[str], Path], lora: str) -> None:
+    """It takes the place of skipped steps and of guidance that ends, and is said; `fast` and `off` go without."""
+    known = DistilledEntry(lora=lora, steps=4, guidance_scale=1.0, scheduler="lcm")
+    model, notes = with_performance(
+        resolve_model("shapes"), PerformanceEntry(profile="max"), [offer("L4")], distilled=known
+    )
+    assert (model.steps, model.guidance_scale, model.scheduler) == (4, 1.0, "lcm")
+    assert model.levers == {"quantization": "fp8"}
+    assert f"renders 4 steps at guidance 1 with {lora}" in notes[0]
+    for entry in (PerformanceEntry(profile="fast"), PerformanceEntry(profile="max", distilled="off")):
+        other, _ = with_performance(resolve_model("shapes"), entry, [offer("L4")], distilled=known)
+        assert (other.steps, other.distilled) == (resolve_model("shapes").steps, {})
+
+
+def test_lora_that_nobody_knows_is_asked_for_in_vain(job_file: Callable[[str], Path]) -> None:
+    """Named, it is an error with the remedy; `max` alone goes without."""
+    entry = load(str(job_file("performance: {distilled: on}")), Options()).performance
+    with pytest.raises(ModelError, match=r"performance\.distilled: .* name one: distilled_lora: \{lora: "):
+        with_performance(resolve_model("shapes"), entry, [offer("L4")])
+    model, _ = with_performance(resolve_model("shapes"), PerformanceEntry(profile="max"), [offer("L4")])
+    assert model.distilled == {}
+
+
+def test_distilled_steps_go_before_what_rows_say_and_into_the_image_id(
+    job_file: Callable[[str], Path], lora: str, tmp_path: Path
+) -> None:
+    """Every request is resolved, and a driver that reads the frozen job finds the same."""
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "a", "steps": 50}\n{"prompt": "b"}\n')
+    entry = f"{{lora: {lora}, steps: 4, guidance_scale: 1.0, scheduler: lcm}}"
+    path = job_file(f"performance: {{distilled_lora: {entry}}}\ndefaults: {{steps: 30, guidance_scale: 5.0}}")
+    with freeze(load(str(path), Options()), environ={}, stdin=None) as frozen:
+        (variant,) = frozen.job.variants
+        assert (variant.steps, variant.guidance_scale, variant.scheduler) == (4, 1.0, "lcm")
+        assert [one.source for one in variant.loras] == [lora]
+        (model,) = job_from_json(job_to_json(frozen.job)).models
+        distilled = distilled_of(model)
+        assert distilled is not None
+        assert (distilled.lora, distilled.steps) == (variant.loras[0], 4)
+        assert any("whatever rows and defaults say" in warning for warning in frozen.warnings)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("distilled: sometimes", "must be on or off"),
+        ("distilled_lora: {lora: x}", "distilled_lora.steps: .*"),
+        ("distilled_lora: {lora: x, step: 4, guidance_scale: 1}", 'did you mean "steps"'),
+    ],
+)
+def test_distilled_that_makes_no_sense_is_refused(job_file: Callable[[str], Path], line: str, says: str) -> None:
+    """With the key that is wrong."""
+    with pytest.raises(JobFileError, match=says):
+        load(str(job_file(f"performance: {{{line}}}")), Options())

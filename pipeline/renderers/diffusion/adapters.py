@@ -19,18 +19,34 @@ _KEPT = 8
 _HUB = re.compile(r"hub:(?P<repository>[^@#]+)@(?P<commit>[0-9a-f]+)#(?P<file>.+)")
 
 
-class Adapters:
-    """The LoRAs of one loaded pipeline. For one thread."""
+def merge_lora(pipe: Any, lora: Lora) -> None:
+    """Add a LoRA to the weights for good, so that no step pays for it and whatever is done to weights is done to both.
 
-    def __init__(self, pipe: Any) -> None:
+    Raises:
+        BadRequestError: it cannot be loaded, changed since submit, or does not fit the model.
+    """
+    Adapters(pipe).activate((lora,))
+    pipe.fuse_lora(lora_scale=1.0)
+    pipe.unload_lora_weights()
+
+
+class Adapters:
+    """The LoRAs of one loaded pipeline, but for one that is merged into its weights. For one thread."""
+
+    def __init__(self, pipe: Any, *, merged: Lora | None = None) -> None:
         self._pipe = pipe
+        self._merged = merged
         self._active: tuple[Lora, ...] = ()
         self._loaded: OrderedDict[str, str] = OrderedDict()
         self._count = 0
 
     def acts(self, loras: tuple[Lora, ...]) -> bool:
         """Whether exactly these act already."""
-        return loras == self._active
+        return self.beside(loras) == self._active
+
+    def beside(self, loras: tuple[Lora, ...]) -> tuple[Lora, ...]:
+        """Those that are not in the weights already."""
+        return tuple(lora for lora in loras if lora != self._merged)
 
     def activate(self, loras: tuple[Lora, ...]) -> None:
         """Make exactly these LoRAs act, in this order; none at all gives back the bare model.
@@ -38,6 +54,7 @@ class Adapters:
         Raises:
             BadRequestError: one cannot be loaded, changed since submit, or does not fit the model.
         """
+        loras = self.beside(loras)
         if loras == self._active:
             return
         if not loras:

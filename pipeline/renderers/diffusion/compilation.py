@@ -170,7 +170,7 @@ def compilation_of(
     identity = {
         "machine": _machine(device),
         "versions": _versions(),
-        "model": [model.revision, model.pipeline_class, model.precision],
+        "model": [model.revision, model.pipeline_class, model.precision, bool(model.distilled)],
         "levers": [*pulled, *sorted(f"{name}={value}" for name, value in model.levers.items())],
     }
     return Compilation(backbone, whole=family.backbone == "unet", must=must, name=model.name, identity=identity)

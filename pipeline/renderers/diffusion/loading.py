@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from pipeline.distilled import distilled_of
 from pipeline.errors import ClusterRefusedError, ModelError, ModelUnavailableError, SpotrenderError
 from pipeline.model import Model
 from pipeline.performance import frozen_levers
+from pipeline.renderers.diffusion.adapters import merge_lora
 from pipeline.renderers.diffusion.applying import apply_levers, fitting_memory
 from pipeline.renderers.diffusion.compilation import compilation_of
 from pipeline.renderers.diffusion.drawing import WHOLE_CALL
@@ -43,7 +45,9 @@ def load_renderer(model: Model, *, device: str, threads: int) -> DiffusersRender
     levers = frozen_levers(model.levers, model.options)
     try:
         pipe = _pipeline(model, device=device, memory=levers.memory)
-        family = family_of(model.pipeline_class)
+        family, distilled = family_of(model.pipeline_class), distilled_of(model)
+        if distilled is not None:
+            merge_lora(pipe, distilled.lora)
         pulled = apply_levers(pipe, family, levers, device=device, steps=model.steps)
         compilation = compilation_of(pipe, family, model, levers, device=device, pulled=pulled)
     except SpotrenderError as error:

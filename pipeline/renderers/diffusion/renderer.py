@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pipeline.compile_decision import CompileTerms
+from pipeline.distilled import distilled_of
 from pipeline.errors import BadRequestError
 from pipeline.model import Model
 from pipeline.ports import Compiled, Picture
@@ -64,7 +65,8 @@ class DiffusersRenderer:
         leaving = text_encoders_of(pipe).values() if self._encoders is not None else ()
         self._weights = weights_of(pipe, without=tuple(leaving))
         self._texts = TextCache(pipe, self._family, limit_bytes=TEXT_CACHE_BYTES, encoders=self._encoders)
-        self._adapters = Adapters(pipe)
+        distilled = distilled_of(model)
+        self._adapters = Adapters(pipe, merged=distilled.lora if distilled else None)
         self._levers = levers
         self._interrupted = threading.Event()
         self._decode_stream = _new_stream(self._device)
@@ -221,7 +223,7 @@ class DiffusersRenderer:
             batch_size=batch_size,
             guided=is_guided(self._pipe, self._family, variant.guidance_scale),
             guidance_ends=variant.guidance_until < 1,
-            loras=variant.loras,
+            loras=self._adapters.beside(variant.loras),
         )
 
     def _checked(self, batch: Sequence[Request], batch_size: int) -> Variant:

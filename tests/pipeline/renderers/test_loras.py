@@ -1,6 +1,7 @@
 """LoRAs act exactly where a request asks for them, in any history, and only the file that was frozen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import peft
 import pytest
 import torch
 
+from pipeline.distilled import Distilled, distilled_values
 from pipeline.errors import BadRequestError, ModelError
 from pipeline.ports import Renderer
 from pipeline.renderers.diffusion.loras import resolve_lora
+from pipeline.renderers.table import renderer_kind
 from pipeline.request import Lora, Request
 from tests.pipeline.renderers.asking import request_of
 from tests.pipeline.renderers.conftest import Load
@@ -107,3 +110,42 @@ def test_only_one_safetensors_file_is_a_lora(tmp_path: Path, monkeypatch: pytest
         (tmp_path / f"{name}.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="several safetensors"):
         resolve_lora(str(tmp_path))
+
+
+def test_distilled_model_carries_its_lora_in_its_weights(
+    tiny_folder: Folder, lora_file: Callable[[int], Path], request: pytest.FixtureRequest
+) -> None:
+    """It draws what the LoRA draws as an adapter, also beside a row's own; no step pays for an adapter."""
+    kind = renderer_kind("diffusers")
+    plain = kind.resolve(str(tiny_folder("sd")))
+    first, second = resolve_lora(str(lora_file(1)), scale=0.05), resolve_lora(str(lora_file(2)), scale=0.04)
+    distilled = Distilled(lora=first, steps=3, guidance_scale=1.0, scheduler="lcm")
+    model = replace(plain, distilled=distilled_values(distilled))
+    merged, adapted = (kind.load(one, device="cpu", threads=1) for one in (model, plain))
+    for renderer in (merged, adapted):
+        request.addfinalizer(renderer.close)
+    for loras in [(first,), (first, second)]:
+        asked = request_of(model, loras=loras, steps=3, guidance_scale=1.0, scheduler="lcm")
+        error = draw(merged, asked).astype(float) - draw(adapted, asked)
+        assert np.abs(error).max() <= 2
+    bare = request_of(model, loras=(first,), steps=3, guidance_scale=1.0, scheduler="lcm")
+    assert not np.array_equal(draw(merged, bare), draw(adapted, replace(bare, variant=replace(bare.variant, loras=()))))
+
+
+def test_distilled_lora_and_quantization_go_together(
+    tiny_folder: Folder, lora_file: Callable[[int], Path], request: pytest.FixtureRequest
+) -> None:
+    """What is quantized is the sum of both."""
+    kind = renderer_kind("diffusers")
+    lora = resolve_lora(str(lora_file(1)), scale=0.05)
+    plain = kind.resolve(str(tiny_folder("sd")))
+    distilled = distilled_values(Distilled(lora=lora, steps=3, guidance_scale=1.0, scheduler="lcm"))
+    model = replace(plain, distilled=distilled)
+    quantized = replace(model, levers={"quantization": "int8"})
+    one, other = (kind.load(each, device="cpu", threads=1) for each in (model, quantized))
+    for renderer in (one, other):
+        request.addfinalizer(renderer.close)
+    asked = request_of(model, loras=(lora,), steps=3, guidance_scale=1.0, scheduler="lcm")
+    both = replace(asked, variant=replace(asked.variant, quantization="int8"))
+    error = draw(one, asked).astype(float) - draw(other, both)
+    assert 10 * np.log10(255**2 / (error**2).mean()) >= 25
