@@ -56,9 +56,13 @@ class Expansion:
 
     def rows(self, rows: Iterable[Row], problems: Problems) -> Iterator[Row]:
         """The rows that these stand for; a row with a problem passes as it is, no longer `sound`."""
+        nothing_to_do = self._templates is None and not self._swept
         for row in rows:
             self.rows_read += 1
-            yield from self._expanded(row, problems) if row.sound else (row,)
+            if nothing_to_do or not row.sound:
+                yield row
+            else:
+                yield from self._expanded(row, problems)
 
     def _expanded(self, row: Row, problems: Problems) -> Iterator[Row]:
         """One row's rows. Stops at the first that its reader finds wrong, as the others would be wrong likewise."""
