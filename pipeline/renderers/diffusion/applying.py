@@ -109,7 +109,8 @@ def _quantize(backbone: Any, kind: str, device: str) -> None:
     configs = {
         "int8": quantization.Int8DynamicActivationInt8WeightConfig,
         "fp8": lambda: quantization.Float8DynamicActivationFloat8WeightConfig(granularity=row),
-        "int4": quantization.Int4WeightOnlyConfig,
+        # The layout of torch's own kernel; torchao's default one needs a library of its own.
+        "int4": lambda: quantization.Int4WeightOnlyConfig(int4_packing_format="tile_packed_to_4d"),
     }
     try:
         quantization.quantize_(backbone, configs[kind]())

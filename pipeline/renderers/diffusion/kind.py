@@ -24,7 +24,7 @@ class DiffusersKind:
         return resolve_model(source, options)
 
     def lever_problem(self, model: Model, levers: Levers, gpus: Collection[str]) -> tuple[str, str] | None:
-        return lever_problem(family_of(model.pipeline_class), levers, gpus=gpus)
+        return lever_problem(family_of(model.pipeline_class), levers, gpus=gpus, precision=model.precision)
 
     def problem(self, model: Model, variant: Variant) -> str | None:
         if variant.precision not in PRECISIONS:

@@ -9,6 +9,9 @@ from pipeline.renderers.diffusion.families import Family
 FP8_GPUS = ("L4", "L40", "L40S", "4090", "5090", "RTX PRO 6000", "H100", "H200", "B200", "B300", "GH200", "GB200")
 """Names, or parts of names, of GPUs with FP8 arithmetic: compute capability 8.9 and later (NVIDIA, CUDA GPUs)."""
 
+BEFORE_INT4 = ("T4", "V100", "P100", "P40", "P4", "M60", "K80", "2080", "2070", "2060")
+"""Names, or parts of names, of GPUs before compute capability 8.0."""
+
 GUIDANCE_CAN_END = ("sd", "sdxl", "sd3")
 """Families whose pipelines let a callback change the text embeddings between two steps."""
 
@@ -16,16 +19,19 @@ MAG_RATIOS = ("flux",)
 """Families whose magnitude ratios diffusers ships; those of other models depend on the checkpoint."""
 
 
-def lever_problem(family: Family, levers: Levers, *, gpus: Collection[str]) -> tuple[str, str] | None:
+def lever_problem(
+    family: Family, levers: Levers, *, gpus: Collection[str], precision: str = "bf16"
+) -> tuple[str, str] | None:
     """The first lever that cannot be had, as is known before a worker tries, and why with what can; None when all can.
 
     Args:
         family: of the model.
         levers: all of them.
         gpus: names of the GPUs that may render it; `cpu` for none; empty for unknown ones, which the worker checks.
+        precision: of the model.
     """
     checks = (
-        ("quantization", _quantization(family, levers.quantization, gpus)),
+        ("quantization", _quantization(family, levers.quantization, gpus, precision)),
         ("step_cache", _step_cache(family, levers.step_cache)),
         ("guidance_until", _guidance(family, levers.guidance_until)),
         ("compile", _own_call(family, levers.compile == "on", "compile: off")),
@@ -36,11 +42,16 @@ def lever_problem(family: Family, levers: Levers, *, gpus: Collection[str]) -> t
 
 def has_fp8(gpu: str) -> bool:
     """Whether a GPU of this name has FP8 arithmetic; one that is not known is believed not to."""
+    return _is_one_of(gpu, FP8_GPUS)
+
+
+def _is_one_of(gpu: str, names: Collection[str]) -> bool:
+    """Whether one of these is a part of the GPU's name."""
     words = gpu.replace("-", " ").upper()
-    return any(f" {name} " in f" {words} " for name in FP8_GPUS)
+    return any(f" {name} " in f" {words} " for name in names)
 
 
-def _quantization(family: Family, kind: str, gpus: Collection[str]) -> str | None:
+def _quantization(family: Family, kind: str, gpus: Collection[str], precision: str) -> str | None:
     if kind == "none":
         return None
     if family.name == "other":
@@ -50,8 +61,17 @@ def _quantization(family: Family, kind: str, gpus: Collection[str]) -> str | Non
     without = [gpu for gpu in gpus if gpu and not has_fp8(gpu)]
     if kind == "fp8" and without:
         return f"{', '.join(sorted(without))} has no FP8 arithmetic (L4, L40S, RTX 4090, H100 and later do); use int8"
-    if kind == "int4" and "cpu" in gpus:
+    return _int4(gpus, precision) if kind == "int4" else None
+
+
+def _int4(gpus: Collection[str], precision: str) -> str | None:
+    """Torch's own kernel takes bf16 and compute capability 8.0."""
+    if "cpu" in gpus:
         return "there is no int4 arithmetic on a CPU; use int8"
+    if old := sorted(gpu for gpu in gpus if _is_one_of(gpu, BEFORE_INT4)):
+        return f"{', '.join(old)} has no int4 arithmetic (A10G, A100, L4 and later do); use int8"
+    if precision != "bf16":
+        return f"int4 arithmetic takes bf16, not {precision}; use precision: bf16, or quantization: int8"
     return None
 
 

@@ -206,6 +206,9 @@ class DiffusersRenderer:
 
     def _latents(self, embeddings: Embeddings, batch: Sequence[Request]) -> torch.Tensor:
         stop = self._interrupted.is_set
+        backbone = getattr(self._pipe, self._family.backbone)
+        if hasattr(backbone, "_reset_stateful_cache"):  # a pass that was interrupted leaves its steps behind
+            backbone._reset_stateful_cache()  # noqa: SLF001 - what the pipeline itself calls at the end of a pass
         return draw_latents(self._pipe, self._family, self._own_scheduler, embeddings, batch, interrupted=stop)
 
     def _compiled(self, variant: Variant, batch_size: int) -> tuple[str, ...]:

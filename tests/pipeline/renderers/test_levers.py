@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from torch._inductor import config as inductor_config
 
+from pipeline.errors import HandedBackError
 from pipeline.model import Model
 from pipeline.performance import PROFILES, Levers
-from pipeline.ports import Compilable, Foreseeing, Renderer
+from pipeline.ports import Compilable, Foreseeing, Interruptible, Renderer
 from pipeline.renderers.diffusion.applying import fitting_memory
-from pipeline.renderers.diffusion.families import OTHER
+from pipeline.renderers.diffusion.families import OTHER, family_of
 from pipeline.renderers.diffusion.lever_limits import lever_problem
 from pipeline.renderers.table import renderer_kind
 from pipeline.request import Request
@@ -119,6 +120,26 @@ def test_cached_steps_are_skipped_alike_for_every_image(load_with: LoadWith) -> 
     again = pixels(cached, asked(cached_model, steps=steps), asked(cached_model, seed=5, steps=steps))[0]
     assert np.array_equal(alone, again)
     assert psnr(alone, pixels(plain, asked(model, steps=steps))[0]) >= LEAST_PSNR["mag"]
+
+
+def test_batch_that_was_interrupted_leaves_no_skipped_steps_behind(load_with: LoadWith) -> None:
+    """The next batch begins to count its steps anew, and has the bits that it would have had."""
+    model, cached = load_with("flux", step_cache="mag")
+    assert isinstance(cached, Interruptible)
+    steps = 12
+    drawn = pixels(cached, asked(model, steps=steps))
+    passes: list[int] = []
+
+    def note(*_: Any) -> None:
+        passes.append(1)
+        if len(passes) == 5:
+            cached.interrupt()
+
+    hook = cached._pipe.transformer.register_forward_hook(note)  # type: ignore[attr-defined]  # noqa: SLF001 - comes between steps
+    with pytest.raises(HandedBackError):
+        pixels(cached, asked(model, steps=steps, seed=99))
+    hook.remove()
+    assert np.array_equal(pixels(cached, asked(model, steps=steps)), drawn)
 
 
 @pytest.mark.filterwarnings("default::DeprecationWarning")  # inductor's own imports
@@ -230,6 +251,21 @@ def test_parts_of_a_pipeline_that_nobody_knows_are_left_alone() -> None:
         _LEFT_ALONE + "memory: offload",
     )
     assert lever_problem(OTHER, Levers(), gpus={"L4"}) is None
+
+
+@pytest.mark.parametrize(
+    ("gpus", "precision", "remedy"),
+    [
+        ({"A100"}, "bf16", None),
+        ({"T4"}, "bf16", "use int8"),
+        ({"A100"}, "fp16", "precision: bf16"),
+        ({""}, "bf16", None),
+    ],
+)
+def test_int4_is_offered_where_torch_has_a_kernel(gpus: set[str], precision: str, remedy: str | None) -> None:
+    """On Ampere and later, for models in bf16; an unknown GPU is left to the worker."""
+    found = lever_problem(family_of("FluxPipeline"), Levers(quantization="int4"), gpus=gpus, precision=precision)
+    assert (found is None) if remedy is None else (found is not None and remedy in found[1])
 
 
 def test_fp8_is_offered_where_every_gpu_has_it(tiny_folder: Callable[[str], Path]) -> None:

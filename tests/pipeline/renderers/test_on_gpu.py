@@ -48,7 +48,9 @@ def test_image_ignores_its_neighbours_on_a_gpu(draw: Draw, name: str) -> None:
     assert np.array_equal(draw(name, 7)[0], draw(name, 7, 99)[0])
 
 
-@pytest.mark.parametrize("levers", [{"compile": "on"}, {"channels_last": "on"}, {"memory": "offload"}])
+@pytest.mark.parametrize(
+    "levers", [{"compile": "on"}, {"channels_last": "on"}, {"memory": "offload"}, {"memory": "text_offload"}]
+)
 def test_levers_without_pixels_draw_the_same_to_the_eye(draw: Draw, levers: dict[str, Any]) -> None:
     """Compiled whole, in another memory order, or with weights that wait on the host."""
     error = ((draw("sd", 7) - draw("sd", 7, **levers)) ** 2).mean()
@@ -59,6 +61,11 @@ def test_fp8_by_rows_ignores_neighbours(draw: Draw) -> None:
     """Needs compute capability 8.9."""
     assert torch.cuda.get_device_capability() >= (8, 9)
     assert np.array_equal(draw("flux", 7, quantization="fp8")[0], draw("flux", 7, 99, quantization="fp8")[0])
+
+
+def test_int4_weights_ignore_neighbours(draw: Draw) -> None:
+    """Needs compute capability 8.0; the kernel is torch's own."""
+    assert np.array_equal(draw("flux", 7, quantization="int4")[0], draw("flux", 7, 99, quantization="int4")[0])
 
 
 def test_batch_that_does_not_fit_says_so_and_leaves_a_device_that_works(draw: Draw) -> None:
