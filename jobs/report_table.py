@@ -89,6 +89,8 @@ def _spent_on(report: Report) -> Table:
         if category == "startup" and time and total.startup_parts and total.startup_nanoseconds:
             for part, part_usd in total.startup_parts.items():
                 seconds = total.startup_nanoseconds[part] / 1e9
+                if not seconds:
+                    continue
                 table.add_row(f"  {part}", dollars(part_usd), share(part_usd, report.usd), duration(seconds))
     table.add_row("overhead", dollars(report.overhead_usd), share(report.overhead_usd, report.usd), "")
     return table

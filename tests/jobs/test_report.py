@@ -72,6 +72,8 @@ def test_table_fits_80_columns_and_is_plain_when_piped(place: str, capsys: pytes
     assert "15" in told.out
     assert "fully loaded" in told.out
     assert "advice" in told.out
+    assert "  boot " in told.out
+    assert "compile" not in told.out
     assert told.err == ""
 
 
