@@ -6,7 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jobs.planning import JobPlan, PlanRow
+from jobs.plan_rows import PlanRow
+from jobs.planning import JobPlan
 from jobs.terminal_text import dollars, printable
 from pipeline.estimates.quote import Dollars, Figure
 

@@ -1,4 +1,4 @@
-"""How often a spot node is reclaimed, by the class that its provider tells of the type."""
+"""How often a spot node is reclaimed: as this store saw it, else by the class that its provider tells of the type."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,31 @@ class ReclaimRate:
     low: float
     high: float
     origin: str
-    """`published`, or `estimated` where nobody told a class."""
+    """`measured` where nodes were watched, `published`, or `estimated` where nobody told a class."""
+
+
+NEVER: Final = ReclaimRate(per_hour=0.0, low=0.0, high=0.0, origin="published")
+"""Of nodes that nobody takes back."""
+
+_NINE_IN_TEN: Final = 1.645
+"""Standard deviations of a normal distribution."""
+
+
+def seen_rate(reclaimed: int, hours: float) -> ReclaimRate:
+    """The rate of nodes that were watched, with the interval of a Poisson count by its score.
+
+    Args:
+        reclaimed: nodes that were taken.
+        hours: that all nodes of the kind lived, above 0.
+    """
+    middle = reclaimed + _NINE_IN_TEN**2 / 2
+    spread = _NINE_IN_TEN * math.sqrt(reclaimed + _NINE_IN_TEN**2 / 4)
+    return ReclaimRate(
+        per_hour=reclaimed / hours,
+        low=max(0.0, middle - spread) / hours,
+        high=(middle + spread) / hours,
+        origin="measured",
+    )
 
 
 def reclaim_rate(interruption: str) -> ReclaimRate:

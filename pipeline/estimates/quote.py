@@ -4,13 +4,12 @@ Pure arithmetic over rates and stated assumptions. Time is of whole nodes, as it
 launch until the last image.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Final
 
+from pipeline.estimates.interruptions import ReclaimRate
 from pipeline.estimates.throughput import Throughput
 
 BOOT_SECONDS: Final = 180.0
@@ -19,12 +18,9 @@ BOOT_SECONDS: Final = 180.0
 LOAD_BYTES_PER_SECOND: Final = 400e6
 """Stated: weights from the store or the disk to the device."""
 
-RECLAIMED_PER_MONTH: Final[Mapping[str, float]] = MappingProxyType(
-    {"<5": 0.025, "5-10": 0.075, "10-15": 0.125, "15-20": 0.175, ">20": 0.30, "": 0.175}
-)
-"""Share of spot nodes that are reclaimed in a month, by class: its middle; the last but one where nobody told."""
+_MOST_LOST: Final = 0.95
+"""Of a node's time to reclaims; where it would be more, nothing would ever be done."""
 
-_HOURS_PER_MONTH: Final = 730.0
 _NANO: Final = Decimal("1e-9")
 
 
@@ -49,8 +45,8 @@ class Nodes:
     """Of a node."""
     startup_seconds: float
     """From the launch to the first batch."""
-    reclaims_per_hour: float
-    """Of one node; 0 where nobody takes it back."""
+    reclaims: ReclaimRate
+    """Of one node; `NEVER` where nobody takes it back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +85,8 @@ class Quote:
     """The middle's share for batches that reclaims cut short."""
     idle_usd: Decimal
     """The middle's share for workers that wait for the last one."""
+    fixed_usd: Decimal
+    """The middle's share that more images would not raise: the first starts, and the wait at the end."""
     reclaims: float
     """Expected."""
     origin: str
@@ -96,11 +94,6 @@ class Quote:
 
 
 _TRUST: Final = ("measured", "pilot", "published", "estimated")
-
-
-def reclaims_per_hour(interruption: str) -> float:
-    """The rate of one node of a class, see `RECLAIMED_PER_MONTH`."""
-    return -math.log(1 - RECLAIMED_PER_MONTH[interruption]) / _HOURS_PER_MONTH
 
 
 def startup_seconds(weight_bytes: float, *, boot_seconds: float = BOOT_SECONDS) -> float:
@@ -111,14 +104,17 @@ def startup_seconds(weight_bytes: float, *, boot_seconds: float = BOOT_SECONDS) 
 def quote(loads: Sequence[Load], nodes: Nodes) -> Quote:
     """What these nodes take for these images.
 
+    The low end is fast and seldom reclaimed, the high end slow and often.
+
     Args:
         loads: at least one, each of at least one image.
         nodes: at least one, all of one type.
     """
     images = sum(load.images for load in loads)
-    middle = _run(loads, nodes, [load.throughput.images_per_second for load in loads])
-    slow = _run(loads, nodes, [load.throughput.low for load in loads])
-    fast = _run(loads, nodes, [load.throughput.high for load in loads])
+    reclaims = nodes.reclaims
+    middle = _run(loads, nodes, [load.throughput.images_per_second for load in loads], reclaims.per_hour)
+    slow = _run(loads, nodes, [load.throughput.low for load in loads], reclaims.high)
+    fast = _run(loads, nodes, [load.throughput.high for load in loads], reclaims.low)
     usd = Dollars(middle=middle.usd, low=fast.usd, high=slow.usd)
     return Quote(
         images=images,
@@ -137,6 +133,7 @@ def quote(loads: Sequence[Load], nodes: Nodes) -> Quote:
         startup_usd=middle.startup_usd,
         lost_usd=middle.lost_usd,
         idle_usd=middle.idle_usd,
+        fixed_usd=middle.fixed_usd,
         reclaims=middle.reclaims,
         origin=max((load.throughput.origin for load in loads), key=_TRUST.index),
     )
@@ -153,11 +150,12 @@ class _Run:
     startup_usd: Decimal
     lost_usd: Decimal
     idle_usd: Decimal
+    fixed_usd: Decimal
     reclaims: float
 
 
-def _run(loads: Sequence[Load], nodes: Nodes, rates: Sequence[float]) -> _Run:
-    """The course at these rates.
+def _run(loads: Sequence[Load], nodes: Nodes, rates: Sequence[float], reclaims_per_hour: float) -> _Run:
+    """The course at these rates of images and of reclaims.
 
     A reclaim costs its node's next start and, on each of its GPUs, half a batch; nobody else waits for a node that is
     replaced, so that is spread over all workers. At the end each worker waits half a batch on average.
@@ -168,9 +166,9 @@ def _run(loads: Sequence[Load], nodes: Nodes, rates: Sequence[float]) -> _Run:
     tail = min(batch, rendering) / 2
     each = nodes.startup_seconds + batch / 2
     # Reclaimed time is rendered again, in which nodes are reclaimed too: a geometric series.
-    rate = nodes.reclaims_per_hour / 3600
-    share = min(rate * each, 0.95)
-    busy = (nodes.startup_seconds + rendering + tail) / (1 - share)
+    rate = min(reclaims_per_hour / 3600, _MOST_LOST / each)
+    lost = rate * each
+    busy = (nodes.startup_seconds + rendering + tail) / (1 - lost)
     reclaims = rate * busy * nodes.count
     per_second = nodes.usd_per_hour / 3600
 
@@ -184,5 +182,6 @@ def _run(loads: Sequence[Load], nodes: Nodes, rates: Sequence[float]) -> _Run:
         startup_usd=money(nodes.startup_seconds * (nodes.count + reclaims)),
         lost_usd=money(reclaims * batch / 2),
         idle_usd=money(tail * nodes.count),
+        fixed_usd=money((nodes.startup_seconds + tail) / (1 - lost) * nodes.count),
         reclaims=reclaims,
     )

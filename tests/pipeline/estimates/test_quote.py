@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.estimates.quote import Load, Nodes, quote, reclaims_per_hour, startup_seconds
+from pipeline.estimates.interruptions import NEVER, ReclaimRate
+from pipeline.estimates.quote import Load, Nodes, quote, startup_seconds
 from pipeline.estimates.throughput import Throughput
 
 
@@ -21,11 +22,16 @@ def rate(images_per_second: float, *, spread: float = 1.0, origin: str = "measur
     )
 
 
+def reclaimed(per_hour: float, *, spread: float = 1.0) -> ReclaimRate:
+    """A rate of reclaims with an interval of this factor."""
+    return ReclaimRate(per_hour=per_hour, low=per_hour / spread, high=per_hour * spread, origin="measured")
+
+
 def test_on_demand_quote_by_hand() -> None:
     """7,200 images at one a second on two nodes of one GPU: an hour, a start of 90 s, half a batch of 8 at the end."""
     found = quote(
         [Load(images=7200, throughput=rate(1.0), batch=8)],
-        Nodes(count=2, gpus=1, usd_per_hour=Decimal(1), startup_seconds=90.0, reclaims_per_hour=0.0),
+        Nodes(count=2, gpus=1, usd_per_hour=Decimal(1), startup_seconds=90.0, reclaims=NEVER),
     )
     assert found.images_per_hour.middle == pytest.approx(7200)
     assert found.hours.middle == pytest.approx((3600 + 90 + 4) / 3600)
@@ -41,7 +47,7 @@ def test_reclaims_cost_a_start_and_half_a_batch_each() -> None:
     calm, stormy = (
         quote(
             [Load(images=36_000, throughput=rate(1.0), batch=60)],
-            Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=60.0, reclaims_per_hour=rate_per_hour),
+            Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=60.0, reclaims=reclaimed(rate_per_hour)),
         )
         for rate_per_hour in (0.0, 1.0)
     )
@@ -58,14 +64,24 @@ def test_origin_is_that_of_the_least_trusted_part() -> None:
         Load(images=10, throughput=rate(1.0), batch=1),
         Load(images=10, throughput=rate(1.0, origin="published"), batch=1),
     ]
-    nodes = Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=0.0, reclaims_per_hour=0.0)
+    nodes = Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=0.0, reclaims=NEVER)
     assert quote(parts, nodes).origin == "published"
 
 
-def test_classes_of_interruption_are_rates() -> None:
-    """Half a month's chance of 30 % is half the rate; nobody's word is no promise."""
-    assert reclaims_per_hour("<5") == pytest.approx(0.02532 / 730, rel=1e-3)
-    assert reclaims_per_hour(">20") > reclaims_per_hour("") > reclaims_per_hour("5-10")
+def test_interval_holds_what_may_happen_to_reclaims_too() -> None:
+    """Of two types that render alike, the one of which nobody tells how often it goes has the wider interval."""
+    load = Load(images=36_000, throughput=rate(1.0), batch=60)
+    sure, unsure = (
+        quote([load], Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=60.0, reclaims=one))
+        for one in (reclaimed(0.1), reclaimed(0.1, spread=10))
+    )
+    assert (sure.usd.low, sure.usd.high) == (sure.usd.middle, sure.usd.middle)
+    assert unsure.usd.middle == sure.usd.middle
+    assert unsure.usd.low < unsure.usd.middle < unsure.usd.high
+
+
+def test_start_is_the_boot_and_the_weights() -> None:
+    """4 GB at 400 MB/s are ten seconds."""
     assert startup_seconds(4e9, boot_seconds=100) == pytest.approx(110)
 
 
@@ -78,13 +94,26 @@ def test_classes_of_interruption_are_rates() -> None:
     batch=st.integers(1, 64),
     startup=st.floats(0, 900),
     reclaims=st.floats(0, 3),
+    reclaim_spread=st.floats(1, 10),
 )
 def test_intervals_hold_the_middle_and_dollars_are_time_by_price(
-    images: int, speed: float, spread: float, count: int, gpus: int, batch: int, startup: float, reclaims: float
+    images: int,
+    speed: float,
+    spread: float,
+    count: int,
+    gpus: int,
+    batch: int,
+    startup: float,
+    reclaims: float,
+    reclaim_spread: float,
 ) -> None:
     """Whatever the job: low <= middle <= high, and the money is that of the nodes' hours."""
     nodes = Nodes(
-        count=count, gpus=gpus, usd_per_hour=Decimal("2.5"), startup_seconds=startup, reclaims_per_hour=reclaims
+        count=count,
+        gpus=gpus,
+        usd_per_hour=Decimal("2.5"),
+        startup_seconds=startup,
+        reclaims=reclaimed(reclaims, spread=reclaim_spread),
     )
     found = quote([Load(images=images, throughput=rate(speed, spread=spread), batch=batch)], nodes)
     for figure in (found.images_per_hour, found.hours, found.usd, found.usd_per_image):
@@ -92,3 +121,4 @@ def test_intervals_hold_the_middle_and_dollars_are_time_by_price(
     assert float(found.usd.middle) == pytest.approx(found.hours.middle * count * 2.5, rel=1e-6, abs=1e-8)
     parts = found.startup_usd + found.lost_usd + found.idle_usd
     assert parts <= found.usd.middle + Decimal("1e-6")
+    assert 0 <= found.fixed_usd <= found.usd.middle
