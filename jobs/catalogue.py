@@ -17,7 +17,7 @@ from jobs.yaml_document import read_document
 from pipeline.catalogue.catalogue import Catalogue, Offer, problems
 from pipeline.catalogue.claims import Claim
 from pipeline.catalogue.gpus import Gpu
-from pipeline.catalogue.hosted import HostedPrice
+from pipeline.catalogue.hosted import HostedPrice, ServerlessPrice
 from pipeline.catalogue.models import CatalogueModel, Component, Point
 from pipeline.errors import JobFileError
 
@@ -121,6 +121,23 @@ class HostedRow(Written):
 def read_hosted_prices() -> list[HostedPrice]:
     """What services take for an image. Raises: JobFileError: the file that ships is damaged."""
     return [HostedPrice(**row.model_dump()) for row in rows(HostedRow, "hosted_prices.yaml")]
+
+
+class ServerlessRow(Written):
+    """One row of `configs/serverless_prices.yaml`."""
+
+    service: FilledText
+    card: FilledText
+    usd_per_second: UsdLimit
+    source: FilledText
+    as_of: AsOf
+    certain: bool = True
+    note: Text = ""
+
+
+def read_serverless_prices() -> list[ServerlessPrice]:
+    """What services take for a GPU by the second. Raises: JobFileError: the file that ships is damaged."""
+    return [ServerlessPrice(**row.model_dump()) for row in rows(ServerlessRow, "serverless_prices.yaml")]
 
 
 def read_catalogue() -> Catalogue:

@@ -30,6 +30,12 @@ def plan(
     nodes: Annotated[
         int, typer.Option(min=1, max=10_000, help="So many nodes of each type, where the job names none.", metavar="N")
     ] = 1,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also other ways: by the second, by the image, a card of one's own.")
+    ] = False,
+    usd_per_kwh: Annotated[
+        str | None, typer.Option(help="Electricity for a card of one's own, with --compare.", metavar="USD")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a job would cost on each type of node, and how long it would take; write nothing.
@@ -37,6 +43,8 @@ def plan(
     Figures rest on what this store has measured; else on what others published, scaled by arithmetic; else on the peak
     of the card. Each says which.
     """
+    from jobs.alternatives import USD_PER_KWH
+    from jobs.node_offers import price_of
     from jobs.plan_table import plan_text
     from jobs.planning import plan_job
 
@@ -53,6 +61,8 @@ def plan(
             precision=precision,
         ),
         nodes=nodes,
+        compare=compare,
+        usd_per_kwh=USD_PER_KWH if usd_per_kwh is None else price_of(usd_per_kwh, "--usd-per-kwh"),
     )
     warn(found.notes)
     answer(found, lambda: plan_text(found), as_json=as_json)

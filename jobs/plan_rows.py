@@ -26,7 +26,7 @@ ENOUGH_HOURS = 20.0
 """Hours of nodes of a type from which on the ledger's own rate of reclaims is believed."""
 
 LOCAL_BOOT_SECONDS = 10.0
-"""Stated: until a worker of this machine, which is there already, can load a model."""
+"""Stated: until a worker of a machine that is there already can load a model, one's own or a service's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,15 @@ class PlanRow:
     quote: Quote
     basis: str
     """On what its rates rest, for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unquoted:
+    """A type of node of which nothing can be said, or on which the job cannot be rendered."""
+
+    node_type: str
+    market: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +208,8 @@ def _largest_batch(catalogue: Catalogue, share: Share, kind: Offer | None) -> in
 
 
 def _boot(offer: NodeOffer) -> float:
-    """Seconds until a node that must first be launched has a worker; this machine is there already."""
-    return LOCAL_BOOT_SECONDS if offer.market == "local" else BOOT_SECONDS
+    """Seconds until there is a worker: a rented node must first be launched."""
+    return BOOT_SECONDS if offer.market in {"spot", "on_demand"} else LOCAL_BOOT_SECONDS
 
 
 def _reclaims(offer: NodeOffer, kind: Offer | None, history: TypeHistory | None) -> ReclaimRate:

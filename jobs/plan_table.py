@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from jobs.alternatives_table import alternatives_text
 from jobs.plan_rows import PlanRow
 from jobs.planning import JobPlan
 from jobs.terminal_text import dollars, printable
@@ -26,6 +27,8 @@ def plan_text(plan: JobPlan) -> str:
         lines += [f"  on {counts.pop()} node(s) of a type"] if len(counts) == 1 else []
         lines += ["", _table(plan)]
     lines += ["", *_verdict(plan), "", *_beside(plan)]
+    if plan.alternatives is not None:
+        lines += ["", alternatives_text(plan.alternatives)]
     if plan.unquoted:
         lines += ["", "not in the table:", *_unquoted(plan)]
     return "\n".join(lines)
@@ -70,7 +73,7 @@ def _table(plan: JobPlan) -> str:
             _FROM[quote.origin],
         )
     console.print(shown)
-    return "\n".join(line.rstrip() for line in sink.getvalue().strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines() if line.strip())
 
 
 def _nodes(count: int) -> str:

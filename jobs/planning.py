@@ -13,12 +13,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.alternatives import USD_PER_KWH, Alternatives, compare_ways
 from jobs.catalogue import read_catalogue, read_offers
 from jobs.estimating import missing_images
 from jobs.freezing import Frozen, freeze
 from jobs.jobfile import JobFile, NodeEntry
 from jobs.node_offers import node_offers
-from jobs.plan_rows import Known, PlanRow, Share, Unknown, known_from, plan_row, shares_of
+from jobs.plan_rows import Known, PlanRow, Share, Unknown, Unquoted, known_from, plan_row, shares_of
 from jobs.planned_models import PlannedModels
 from jobs.price_files import storage_rates
 from jobs.profiles import node_types
@@ -34,15 +35,6 @@ BYTES_PER_PIXEL = {"png": 1.4, "webp": 0.25, "jpeg": 0.3}
 
 _CALLS_PER_BATCH = 2
 """Puts beside the images: the record, and its share of ledger and status."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unquoted:
-    """A type of node of which nothing can be said, or on which the job cannot be rendered."""
-
-    node_type: str
-    market: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +62,27 @@ class JobPlan:
     budget_usd: Decimal | None
     storage: StorageCost
     """Of the images to render, one upload of each."""
+    alternatives: Alternatives | None
+    """Where they were asked for, and anything is to be rendered."""
     notes: tuple[str, ...]
 
 
 def plan_job(
-    job_file: JobFile, *, nodes: int = 1, stdin: BinaryIO | None = None, now: datetime | None = None
+    job_file: JobFile,
+    *,
+    nodes: int = 1,
+    compare: bool = False,
+    usd_per_kwh: Decimal = USD_PER_KWH,
+    stdin: BinaryIO | None = None,
+    now: datetime | None = None,
 ) -> JobPlan:
     """Price a job on every type of node that it may use.
 
     Args:
         job_file: where it names no nodes, all types of the catalogue are priced, in both markets.
         nodes: so many of each type, where the job file names none.
+        compare: whether to price other ways to have the job made too.
+        usd_per_kwh: of electricity, for a card of one's own.
         stdin: what a manifest `-` reads.
         now: the instant that a deadline is measured from; the present one when not given.
 
@@ -107,6 +109,14 @@ def plan_job(
         made = [row for row in rows if deadline and _ends(row, now or datetime.now(UTC)) <= deadline]
         cheapest = rows[0] if rows else None
         in_time = made[0] if made else None
+        chosen, alternatives = in_time or cheapest, None
+        if compare and shares:
+            entries = _on_demand(chosen.nodes if chosen else nodes)
+            offers = node_offers(job_file.model_copy(update={"nodes": entries}), os.environ)
+            on_demand, _ = _rows(shares, offers, known, batch=frozen.job.sizes.batch)
+            alternatives = compare_ways(
+                shares, chosen, on_demand, known, batch=frozen.job.sizes.batch, usd_per_kwh=usd_per_kwh
+            )
         return JobPlan(
             job=frozen.job.id,
             store=store.uri,
@@ -118,10 +128,11 @@ def plan_job(
             cheapest=cheapest,
             fastest=min(rows, key=lambda row: row.quote.hours.middle, default=None),
             in_time=in_time,
-            chosen=in_time or cheapest,
+            chosen=chosen,
             deadline=deadline,
             budget_usd=job_file.budget.usd,
             storage=storage,
+            alternatives=alternatives,
             notes=(*planned.notes, *(note for note in frozen.warnings if note not in planned.notes)),
         )
 
@@ -132,12 +143,17 @@ _UNDECIDED = (NodeEntry(type="g6e.xlarge", market="on_demand"),)
 
 def _all_types(nodes: int) -> tuple[NodeEntry, ...]:
     """Every type that can be rented, in each market that has a price, and this machine."""
-    entries = [NodeEntry(type="local", market="local", max=1)]
-    for row in node_types().values():
-        if row.spot_usd_per_hour is not None:
-            entries.append(NodeEntry(type=row.type, market="spot", max=nodes))
-        entries.append(NodeEntry(type=row.type, market="on_demand", max=nodes))
-    return tuple(entries)
+    spot = (row.type for row in node_types().values() if row.spot_usd_per_hour is not None)
+    return (
+        NodeEntry(type="local", market="local", max=1),
+        *(NodeEntry(type=name, market="spot", max=nodes) for name in spot),
+        *_on_demand(nodes),
+    )
+
+
+def _on_demand(nodes: int) -> tuple[NodeEntry, ...]:
+    """Every type that can be rented, on demand."""
+    return tuple(NodeEntry(type=name, market="on_demand", max=nodes) for name in node_types())
 
 
 def _images(plan: Plan, missing: NDArray[np.bool_]) -> Counter[int]:

@@ -17,3 +17,18 @@ class HostedPrice:
     as_of: str
     certain: bool = True
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerlessPrice:
+    """One row of `configs/serverless_prices.yaml`."""
+
+    service: str
+    card: str
+    """Name in the catalogue."""
+    usd_per_second: Decimal
+    """Of one GPU, from the start of a worker to its end."""
+    source: str
+    as_of: str
+    certain: bool = True
+    note: str = ""

@@ -13,6 +13,7 @@ from jobs.catalogue import (
     read_catalogue,
     read_hosted_prices,
     read_offers,
+    read_serverless_prices,
     rows,
 )
 from jobs.profiles import profile_names, read_profile
@@ -54,7 +55,11 @@ def test_prices_of_services_and_cards_are_claims_with_source() -> None:
         assert row.usd_per_image_low <= row.usd_per_image_high
         assert row.source
         assert row.as_of
-    assert read_catalogue().gpus["RTX 4090"].purchase_usd == Decimal(5000)
+    catalogue = read_catalogue()
+    by_the_second = read_serverless_prices()
+    assert all(row.card in catalogue.gpus and row.source and row.as_of for row in by_the_second)
+    assert len({(row.service, row.card) for row in by_the_second}) == len(by_the_second)
+    assert catalogue.gpus["RTX 4090"].purchase_usd == Decimal(5000)
 
 
 def test_every_node_type_has_a_card_of_the_catalogue(catalogue: Catalogue) -> None:

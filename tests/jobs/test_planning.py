@@ -109,6 +109,57 @@ def test_table_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "fastest: " in text
 
 
+def test_other_ways_stand_beside_the_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A service wins for few images, a card where it pays, and each says what a month and an image cost."""
+    job = ["p.jsonl", "--model", "sdxl", "--store", "out", "--images-per-prompt", "1000", "--compare"]
+    nodes = "nodes=[{type: p5.4xlarge, market: on_demand, max: 4}]"
+    assert "alternatives" in planned(capsys, *job[:-1])
+    found = planned(capsys, *job, "--set", nodes)
+    rows = found["alternatives"]["rows"]
+    ways = {row["way"]: row for row in rows}
+    assert set(ways) == {"plan", "on_demand", "serverless", "api", "own_card"}
+    assert [row["usd"]["middle"] for row in rows] == sorted(row["usd"]["middle"] for row in rows)
+    plan = ways["plan"]
+    assert (plan["name"], plan["usd"]) == ("p5.4xlarge", found["chosen"]["quote"]["usd"])
+    for row in rows:
+        assert row["usd"]["low"] <= row["usd"]["middle"] <= row["usd"]["high"]
+        assert row["source"]
+    service, card = ways["api"], ways["own_card"]
+    assert service["wins"]["least"] == 1
+    assert 1 <= service["wins"]["most"] < 8000
+    assert card["wins"]["least"] > 1
+    assert card["wins"]["most"] == card["monthly"]["most_images"]
+    assert card["break_even_hours"] > 0
+    dear = planned(capsys, *job, "--set", nodes, "--usd-per-kwh", "20")
+    assert next(row for row in dear["alternatives"]["rows"] if row["way"] == "own_card")["break_even_hours"] is None
+
+
+def test_plan_that_is_on_demand_is_not_compared_with_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a spot plan the same type on demand is a row; of the cheapest type on demand nothing is said twice."""
+    job = ["p.jsonl", "--model", "sdxl", "--store", "out", "--images-per-prompt", "100", "--compare"]
+
+    def on_demand(nodes: str) -> list[str]:
+        rows = planned(capsys, *job, "--set", f"nodes=[{nodes}]")["alternatives"]["rows"]
+        return [row["name"] for row in rows if row["way"] == "on_demand"]
+
+    assert set(on_demand("{type: g6e.xlarge, market: spot}")) > {"g6e.xlarge"}
+    (cheapest,) = on_demand("{type: g6e.xlarge, market: on_demand}")
+    assert on_demand(f"{{type: {cheapest}, market: on_demand}}") == []
+
+
+def test_other_ways_fit_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """80 columns, with large sums and cards that are too small too."""
+    capsys.readouterr()
+    job = ["plan", "p.jsonl", "--model", "flux-dev", "--store", "out", "--images-per-prompt", "10000"]
+    assert run([*job, "--compare", "--nodes", "100"]) == 0
+    text = capsys.readouterr().out
+    table = text[text.index("  way ") : text.index("not in the table")]
+    assert "wins: costs less than the plan (>)" in table
+    assert "not compared, as it cannot be rendered there" in table
+    assert max(map(len, table.splitlines())) <= 80
+    assert "\u2026" not in table
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -117,6 +168,7 @@ def test_table_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -
         (["p.jsonl", "--model", "acme/private"], "the hub"),
         (["p.jsonl", "--model", "sdxl", "--set", "nodes=[{type: g6e.xlrge}]"], "g6e.xlarge"),
         (["p.jsonl", "--model", "sdxl", "--nodes", "0"], "--nodes"),
+        (["p.jsonl", "--model", "sdxl", "--compare", "--usd-per-kwh", "cheap"], "--usd-per-kwh: must be an amount"),
     ],
 )
 def test_bad_input_is_one_error(
