@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SIDE = 128
 """Width and height of a training picture, in pixels."""
 
-RADIUS: dict[Size, float] = {"small": 0.11, "medium": 0.175, "large": 0.25}
+RADIUS: dict[Size, float] = {"small": 0.13, "medium": 0.175, "large": 0.25}
 """Half the extent of a shape, as a share of the picture's side."""
 
 OFFSET: dict[Position, tuple[float, float]] = {

@@ -30,10 +30,10 @@ class Latents:
 def cache_latents(autoencoder: Any, pictures: list[Picture], *, seed: int) -> Latents:
     """Whiten the autoencoder's latents, set its scaling factor, encode several drawings of every picture."""
     rng = random.Random(f"latents/{seed}")
-    whiten(autoencoder, _encode(autoencoder, rng.sample(pictures, 512), rng=rng))
+    whiten(autoencoder, encode(autoencoder, rng.sample(pictures, 512), rng=rng))
     shown = pictures * DRAWINGS_PER_PICTURE
     with torch.autocast("cpu", torch.bfloat16):
-        values = _encode(autoencoder, shown, rng=rng)
+        values = encode(autoencoder, shown, rng=rng)
     factor = round(1.0 / values.std().item(), 5)
     autoencoder.register_to_config(scaling_factor=factor)
     return Latents(values=values * factor, pictures=shown)
@@ -64,7 +64,7 @@ def whiten(autoencoder: Any, sample: torch.Tensor) -> None:
         out_of.weight[:, :, 0, 0] = out_of.weight[:, :, 0, 0] @ backward
 
 
-def _encode(autoencoder: Any, pictures: list[Picture], *, rng: random.Random) -> torch.Tensor:
+def encode(autoencoder: Any, pictures: list[Picture], *, rng: random.Random) -> torch.Tensor:
     """Draw and encode ``pictures``, batch by batch."""
     means = []
     with torch.no_grad():

@@ -54,7 +54,7 @@ def train_denoiser(
     started, total = time.monotonic(), 0.0
     for step in range(first, steps):
         set_rate(optimizer, learning_rate(step, steps=steps, peak=PEAK_RATE))
-        loss = _loss(latents, unet, text_encoder, tokenizer, scheduler, seed=seed, step=step)
+        loss = velocity_error(latents, unet, text_encoder, tokenizer, scheduler, seed=seed, step=step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
@@ -79,7 +79,7 @@ def train_denoiser(
     return unet.eval(), text_encoder.eval()
 
 
-def _loss(
+def velocity_error(
     latents: Latents,
     unet: Any,
     text_encoder: Any,
