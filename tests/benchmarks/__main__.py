@@ -31,6 +31,7 @@ BENCHMARKS: Final[Mapping[str, str]] = MappingProxyType(
         "h": "report",
         "i": "ledger",
         "j": "gpu",
+        "k": "plan",
         "n": "nightly",
     }
 )
