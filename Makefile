@@ -20,8 +20,8 @@ SHELL := /bin/bash
 
 PACKAGES := pipeline infra jobs configs tests
 TESTS ?= tests --ignore=tests/chaos --ignore=tests/benchmarks --ignore=tests/browser
-# Many tests wait for real clusters and real time-outs: two processes take half as long, also on two cores.
-TEST_PROCESSES ?= 2
+# Many tests wait for real clusters and real time-outs: three processes keep two cores busy.
+TEST_PROCESSES ?= 3
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 # The first interpreter that is new enough and can make a venv; 3.11 first, for it is what the constraints were tested on.
@@ -57,7 +57,7 @@ demo: .venv/.installed
 
 test: .venv/.installed
 	@echo "== test: pytest"
-	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10 --durations-min=5 $(TESTS)
+	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=5 $(TESTS)
 
 test-browser: .venv/.installed
 	@echo "== test-browser: the report page in Chromium"
