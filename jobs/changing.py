@@ -1,8 +1,9 @@
-"""Change the settings of a job from anywhere: its nodes, budget and deadline; a running driver takes them up."""
+"""Change the settings of a job from anywhere: nodes, budget, deadline, who is told; a running driver takes them up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from jobs.driving import lease_of, who_asks
 from jobs.jobfile_loading import Options, load
@@ -15,15 +16,17 @@ from pipeline.errors import JobFileError
 from pipeline.job import Job, Settings
 from pipeline.ports import Store
 
-KEYS = (
-    "nodes",
-    "workers",
-    "budget.usd",
-    "budget.usd_per_image",
-    "deadline",
-    "on_rebalance",
-    "store_outage_seconds",
-)
+_FIELDS = {
+    "budget.usd": "budget_usd",
+    "budget.usd_per_image": "usd_per_image",
+    "deadline": "deadline",
+    "on_rebalance": "on_rebalance",
+    "store_outage_seconds": "outage_seconds",
+    "notify": "notify",
+}
+"""Key of a job file -> field of the settings."""
+
+KEYS = ("nodes", "workers", *_FIELDS)
 """What may change while a job lives; an empty value, or `null`, takes a limit away."""
 
 
@@ -84,22 +87,18 @@ def _changed(
         after = replace(after, nodes=given.nodes)
         if problem := precision_problem(job.models[0].precision, given.nodes):
             raise JobFileError(f"nodes: {problem}")
-    if "budget.usd" in keys:
-        after = replace(after, budget_usd=given.budget_usd)
-    if "budget.usd_per_image" in keys:
-        after = replace(after, usd_per_image=given.usd_per_image)
-    if "deadline" in keys:
-        after = replace(after, deadline=given.deadline)
-    if "on_rebalance" in keys:
-        after = replace(after, on_rebalance=given.on_rebalance)
-    if "store_outage_seconds" in keys:
-        after = replace(after, outage_seconds=given.outage_seconds)
-    return after
+    simple = {_FIELDS[key]: getattr(given, _FIELDS[key]) for key in keys if key in _FIELDS}
+    return replace(after, **simple)
 
 
 def _emptied(assignments: Sequence[str]) -> list[str]:
     """The assignments, an empty value written as none."""
     return [f"{text}null" if text.rstrip().endswith("=") else text for text in assignments]
+
+
+def _receiver(values: Mapping[str, Any]) -> str:
+    """Somebody who is told, for a person."""
+    return f"{values.get('notifier')} {values.get('url') or values.get('url_env')} ({', '.join(values.get('on', ()))})"
 
 
 def describe(settings: Settings) -> list[tuple[str, str]]:
@@ -113,4 +112,5 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
         ("deadline", "none" if settings.deadline is None else settings.deadline.isoformat()),
         ("rebalance", settings.on_rebalance),
         ("store outage", f"at most {settings.outage_seconds:g} s"),
+        ("notify", ", ".join(map(_receiver, settings.notify)) or "nobody"),
     ]

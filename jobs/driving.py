@@ -23,6 +23,7 @@ from jobs.keeping import repeated
 from jobs.live_prices import priced_now, prices_of, pricing_of
 from jobs.price_files import billing_rules, storage_rates
 from jobs.report_page.writing import write_page
+from jobs.telling import Telling, telling
 from pipeline import __version__
 from pipeline.clock import SystemClock
 from pipeline.control import StoredOrders, latest_settings, put_settings
@@ -83,7 +84,7 @@ def drive(
         conditional = probe_conditional(store)
         if not conditional:
             say(unconditional_warning(store))
-    with interrupts_press(button):
+    with telling(os.environ, say=say) as told, interrupts_press(button):
         lease = lease_of(store, job.id, clock=clock, conditional=conditional)
         following = Following(lease, store, clock=clock, button=button, on_status=show, say=say)
         try:
@@ -95,7 +96,16 @@ def drive(
                     _, settings = latest_settings(store, job.id)
                     put_settings(store, job.id, replace(settings, nodes=nodes_here))
                 return _drive_here(
-                    job, table, store, lease, button, clock=clock, address=address, workers=workers, on_status=show
+                    job,
+                    table,
+                    store,
+                    lease,
+                    button,
+                    clock=clock,
+                    address=address,
+                    workers=workers,
+                    on_status=show,
+                    told=told,
                 )
         finally:
             lease.release()
@@ -112,6 +122,7 @@ def _drive_here(
     address: str | None,
     workers: int | None,
     on_status: Callable[[Status], None],
+    told: Telling,
 ) -> Status:
     """Drive with the lease in hand; lease, orders and log are kept up beside the driver's loop."""
     number, settings = latest_settings(store, job.id)
@@ -134,6 +145,12 @@ def _drive_here(
         ) as compute,
     ):
         _LOG.info("driver %d begins: %s, spotrender %s", lease.fence, this_process(), __version__)
+        told.begin(lambda: orders.settings)
+
+        def hear(status: Status) -> None:
+            told.look(status)
+            on_status(status)
+
         world = World(
             store=store,
             compute=compute,
@@ -141,7 +158,7 @@ def _drive_here(
             executor=executor,
             background=background,
             new_attempt=lambda: uuid.uuid4().hex[:16],
-            on_status=on_status,
+            on_status=hear,
             pricing=pricing_of(lambda: orders.settings.nodes, prices, asking),
             billing=billing_rules(),
             storage_rates=storage_rates(store.uri, os.environ),
@@ -151,6 +168,7 @@ def _drive_here(
             status = obey(job, table, world, orders, lease=lease)
         except Exception as error:
             _LOG.warning("driver ends with %s: %s", type(error).__name__, error)
+            told.broke(job.id, error, fence=lease.fence)
             raise
         write_page(FencedStore(store, lease), job.id)
         _LOG.info("driver leaves the job %s: %s", status.state.value, status.message or status.phase)

@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from jobs.jobfile_expansion import SweepEntry, TemplatesEntry
+from jobs.jobfile_notify import NotifyEntry
 from jobs.jobfile_values import (
     AUTO,
     BatchSize,
@@ -177,6 +178,8 @@ class JobFile(Written):
     """When a cloud recommends to leave a node: `ignore`, or `leave` it when its task is done."""
     store_outage_seconds: OutageSeconds = 900.0
     """How long the store may be silent before the job stops."""
+    notify: tuple[NotifyEntry, ...] = ()
+    """Who is told what happens."""
     output: OutputEntry = OutputEntry()
 
     @field_validator("name")
@@ -195,6 +198,12 @@ class JobFile(Written):
     def _false_is_none(cls, value: Any) -> Any:
         """`templates: false` is the default."""
         return None if value is False else value
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _nothing_is_nobody(cls, value: Any) -> Any:
+        """`set notify=` takes all receivers away."""
+        return () if value is None else value
 
     @model_validator(mode="after")
     def _power_is_of_own_machines(self) -> Self:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobs.jobfile import JobFile
+from jobs.jobfile_notify import targets
 from jobs.nearest import did_you_mean
 from jobs.node_offers import capped, node_offers
 from jobs.profiles import ModelProfile, node_types, profile_names, read_profile
@@ -163,6 +164,7 @@ def settings_of(
         budget_usd=job_file.budget.usd,
         usd_per_image=job_file.budget.usd_per_image,
         deadline=job_file.deadline,
+        notify=targets(job_file.notify),
         on_rebalance=job_file.on_rebalance,
         outage_seconds=job_file.store_outage_seconds,
     )

@@ -25,6 +25,7 @@
     │   └── OutOfMemoryError       the batch does not fit
     ├── LeaseLostError             another driver has taken the job over; this one stops
     ├── ModelUnavailableError      the model cannot be loaded by this worker
+    ├── NotToldError               somebody who wants to hear of a job could not be told
     ├── AlreadyExistsError         a create-only put found the key taken
     └── NotFoundError              there is no object of this key
 """
@@ -138,6 +139,19 @@ class LeaseLostError(SpotrenderError):
 
 class ModelUnavailableError(SpotrenderError):
     """The model cannot be loaded by this worker; carries the reason in one line."""
+
+
+class NotToldError(SpotrenderError):
+    """Somebody who wants to hear of a job could not be told; the job goes on.
+
+    Args:
+        reason: one line, without secrets.
+        final: whether telling it again would end the same way.
+    """
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
 
 
 class AlreadyExistsError(SpotrenderError):

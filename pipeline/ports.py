@@ -16,6 +16,7 @@ from pipeline.compile_decision import CompileTerms
 from pipeline.events import Assignment, WorkerEvent
 from pipeline.job import NodeOffer
 from pipeline.model import Model
+from pipeline.news import News
 from pipeline.performance import Levers
 from pipeline.record import GpuUse, Profile
 from pipeline.request import Request, Variant
@@ -259,3 +260,14 @@ class Compute(Protocol):
 
     def close(self) -> None:
         """End all workers; what is not committed is lost."""
+
+
+class Notifier(Protocol):
+    """Tells one receiver what there is of news; called by one thread at a time."""
+
+    @property
+    def receiver(self) -> str:
+        """Who is told, for a log: without anything that lets others tell it too."""
+
+    def tell(self, news: News) -> None:
+        """Tell it once, within bounded time. Raises: NotToldError."""

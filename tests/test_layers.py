@@ -30,6 +30,7 @@ ROOMS = {
     "transformers": TORCH,
     "peft": TORCH,
     "typer": ("jobs",),
+    "apprise": ("infra.notifiers",),
     "altair": ("jobs.report_page",),
     "vl_convert": ("jobs.report_page",),
     "duckdb": ("pipeline.reports",),

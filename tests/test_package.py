@@ -143,7 +143,7 @@ def names(requirements: list[str]) -> set[str]:
 def test_every_import_is_a_declared_dependency_and_each_one_is_used(project: dict[str, Any]) -> None:
     """Whoever installs the wheel has every library that its modules import, and none for nothing."""
     declared, used = names(project["dependencies"]), distributions_of("pipeline", "infra", "jobs", "configs")
-    optional = names(project["optional-dependencies"]["quantization"])
+    optional = names(project["optional-dependencies"]["quantization"] + project["optional-dependencies"]["notify"])
     assert used - declared == optional
     assert declared - used == LOADED_BY_OTHERS
 

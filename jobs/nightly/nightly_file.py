@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ValidationError, field_validator, model_va
 
 from jobs.jobfile import MAX_NAME, NAME, Budget, JobFile, slug
 from jobs.jobfile_loading import Options, PerRun, load, located, problem_lines
+from jobs.jobfile_notify import NotifyEntry
 from jobs.jobfile_values import Count, FilledText, choice, shown
 from jobs.nightly.schedule import Schedule, cron_problem, zone_of
 from jobs.written import Written
@@ -70,6 +71,8 @@ class Entry(Written):
     """The next such time after the run was due."""
     budget: Budget = Budget()
     """Of each run; goes before the job file's."""
+    notify: tuple[NotifyEntry, ...] | None = None
+    """Who is told what happens to each run; goes before the job file's."""
     only_new: bool = False
     """Render only rows of which some image was made by no job yet."""
     address: FilledText | None = None
@@ -189,6 +192,8 @@ def job_of(file: NightlyFile, entry: Entry, instant: datetime) -> JobFile:
         overrides.append((("budget", "usd_per_image"), entry.budget.usd_per_image))
     if entry.deadline is not None:
         overrides.append((("deadline",), entry.schedule.next_time(instant, entry.deadline).isoformat()))
+    if entry.notify is not None:
+        overrides.append((("notify",), [one.model_dump(exclude_none=True) for one in entry.notify]))
     run = PerRun(date=local.date(), time=local.time(), seed=seed_of(instant))
     return load(entry.job, Options(overrides=tuple(overrides), run=run), fallback_store=file.store)
 

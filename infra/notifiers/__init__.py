@@ -1,0 +1,1 @@
+"""Those who tell people what happens to a job; `table.py` names them."""
