@@ -16,6 +16,9 @@ from pipeline.news import News
 from pipeline.news_watch import NewsWatch
 from pipeline.status import Status
 
+_QUIET_SECONDS = 2.0
+"""So long nothing is said of waiting."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -61,7 +64,7 @@ class Telling:
     def close(self) -> None:
         """Wait for what was not told yet, for bounded time; Ctrl-C ends the waiting."""
         with suppress(KeyboardInterrupt):
-            if self._messenger.waiting:
+            if not self._messenger.wait(_QUIET_SECONDS):
                 self._say(
                     f"telling those under notify: what happened, for at most {END_SECONDS:.0f} s; Ctrl-C ends that"
                 )

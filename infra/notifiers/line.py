@@ -59,21 +59,16 @@ class Line:
             self._news.append(news)
             self._changed.notify_all()
 
-    @property
-    def waiting(self) -> int:
-        """How many are not told yet."""
-        return len(self._news)
-
     def hurry(self) -> None:
         """The job has ended: try again at once, and wait less between tries."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Until all is told, at most so long."""
+    def wait(self, seconds: float) -> bool:
+        """Until all is told, at most so long; gives whether it is."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._news, timeout=seconds)
+            return self._changed.wait_for(lambda: not self._news, timeout=seconds)
 
     def give_up(self) -> int:
         """End the thread, after the try that is on its way; gives how many were not told."""

@@ -49,21 +49,19 @@ class Messenger:
             if target.wants(news):
                 self._line(target).put(news)
 
-    @property
-    def waiting(self) -> int:
-        """How many news some receiver was not told yet."""
-        return sum(line.waiting for line in self._lines.values())
-
-    def close(self, seconds: float = END_SECONDS) -> int:
-        """Wait for what was not told yet, in all at most so long; gives how many news are given up then.
-
-        Nothing is told after that, but for the one try of a receiver that is on its way.
-        """
+    def wait(self, seconds: float) -> bool:
+        """The job has ended: wait for what was not told yet, in all at most so long; gives whether all is told."""
         until = time.monotonic() + seconds
         for line in self._lines.values():
             line.hurry()
-        for line in self._lines.values():
-            line.wait(max(0.0, until - time.monotonic()))
+        return all([line.wait(max(0.0, until - time.monotonic())) for line in self._lines.values()])
+
+    def close(self, seconds: float = END_SECONDS) -> int:
+        """Wait as `wait` does; gives how many news are given up then.
+
+        Nothing is told after that, but for the one try of a receiver that is on its way.
+        """
+        self.wait(seconds)
         return sum(line.give_up() for line in self._lines.values())
 
     def _line(self, target: Target) -> Line:
