@@ -54,7 +54,7 @@ class Messenger:
         until = time.monotonic() + seconds
         for line in self._lines.values():
             line.hurry()
-        return all([line.wait(max(0.0, until - time.monotonic())) for line in self._lines.values()])
+        return all(line.wait(max(0.0, until - time.monotonic())) for line in self._lines.values())
 
     def close(self, seconds: float = END_SECONDS) -> int:
         """Wait as `wait` does; gives how many news are given up then.
