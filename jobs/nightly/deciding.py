@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.nightly.nightly_file import Entry
-from jobs.nightly.state import EntryState
+from jobs.nightly.state import EntryState, month_of
 
 _COUNTED = 1000
 """Instants that are counted one by one; beyond that the number is a lower bound."""
@@ -57,6 +57,8 @@ def decide(entry: Entry, state: EntryState, now: datetime) -> Decision:
         return Decision(
             skip=chosen, missed=missed, why=f"missed: nobody looked until {now.isoformat(timespec='minutes')}"
         )
+    if not state.live and (spent := _spent_budget(entry, state, now)):
+        return Decision(skip=chosen, missed=missed, why=spent)
     if not state.live:
         return Decision(start=chosen, missed=missed)
     going = state.live[-1]
@@ -67,6 +69,17 @@ def decide(entry: Entry, state: EntryState, now: datetime) -> Decision:
     if entry.concurrency == "forbid" and going.started_at <= chosen:
         return Decision(skip=chosen, missed=missed, why=f"{named} still goes on")
     return Decision(why=f"waits for {named}")
+
+
+def _spent_budget(entry: Entry, state: EntryState, now: datetime) -> str:
+    """Why nothing more may begin in this month; empty while something may."""
+    limit, month = entry.budget.usd_per_month, month_of(now)
+    spent = state.spent_in(month)
+    if limit is None or spent < limit:
+        return ""
+    return (
+        f"${spent:.2f} were spent in {month}, and budget.usd_per_month is ${limit:f}; raise it, or wait for next month"
+    )
 
 
 def _ready_at(state: EntryState, due: datetime, now: datetime) -> datetime:

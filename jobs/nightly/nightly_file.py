@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ValidationError, field_validator, model_va
 from jobs.jobfile import MAX_NAME, NAME, Budget, JobFile, slug
 from jobs.jobfile_loading import Options, PerRun, load, located, problem_lines
 from jobs.jobfile_notify import NotifyEntry
-from jobs.jobfile_values import Count, FilledText, choice, shown
+from jobs.jobfile_values import Count, FilledText, UsdLimit, choice, shown
 from jobs.nightly.schedule import Schedule, cron_problem, zone_of
 from jobs.written import Written
 from jobs.yaml_document import Place, read_document
@@ -53,6 +53,13 @@ def _wall_time(value: Any) -> time:
     return time(int(found[1]), int(found[2]))
 
 
+class EntryBudget(Budget):
+    """Of each run, and of all runs of the entry in a month."""
+
+    usd_per_month: UsdLimit | None = None
+    """When the runs that began in this month (UTC) have cost so much, no other is started in it."""
+
+
 class Entry(Written):
     """One render that comes again."""
 
@@ -69,8 +76,8 @@ class Entry(Written):
     """A run that could begin only later than this counts as missed: `catch_up: none` leaves it out."""
     deadline: Annotated[time, BeforeValidator(_wall_time)] | None = None
     """The next such time after the run was due."""
-    budget: Budget = Budget()
-    """Of each run; goes before the job file's."""
+    budget: EntryBudget = EntryBudget()
+    """Of each run, and goes before the job file's; and of a month."""
     notify: tuple[NotifyEntry, ...] | None = None
     """Who is told what happens to each run; goes before the job file's."""
     only_new: bool = False

@@ -1,7 +1,9 @@
 """One run of one entry, in a process of its own: its job is submitted or resumed, and the book says what came of it."""
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from infra.process_identity import this_process
 from jobs.controlling import Asked
@@ -12,7 +14,7 @@ from jobs.nightly.state import NOBODY, EntryBook, Run
 from jobs.resuming import resume
 from jobs.submit import submit
 from jobs.wiring import open_store
-from pipeline.errors import LeaseLostError, RetriedError, UserError
+from pipeline.errors import LeaseLostError, RetriedError, SpotrenderError, UserError
 from pipeline.job import JobState
 from pipeline.status import Status, read_status
 
@@ -32,13 +34,23 @@ def do_run(file: NightlyFile, name: str, due: datetime, *, now: Now) -> None:
     try:
         _drive(file, entry, run, book, now=now)
     except UserError as error:
-        book.note(due, state="REFUSED", message=str(error), ended_at=now())
+        book.note(due, state="REFUSED", message=str(error), ended_at=now(), **_cost(book, due))
         raise
     except (RetriedError, LeaseLostError, KeyboardInterrupt):
         raise
     except Exception as error:
-        book.note(due, state="FAILED", message=f"{type(error).__name__}: {error}", ended_at=now())
+        book.note(due, state="FAILED", message=f"{type(error).__name__}: {error}", ended_at=now(), **_cost(book, due))
         raise
+
+
+def _cost(book: EntryBook, due: datetime) -> dict[str, Decimal]:
+    """What the job of a run that broke off has cost, where it has one and the store tells it."""
+    with suppress(SpotrenderError):
+        state = book.read()
+        run = None if state is None else state.run(due)
+        status = read_status(open_store(run.store), run.job) if run is not None and run.job else None
+        return {} if status is None else {"usd": status.usd}
+    return {}
 
 
 def _drive(file: NightlyFile, entry: Entry, run: Run, book: EntryBook, *, now: Now) -> None:
@@ -58,9 +70,10 @@ def _drive(file: NightlyFile, entry: Entry, run: Run, book: EntryBook, *, now: N
     if isinstance(result, Asked):
         return
     if detach and not result.state.terminal:
-        heard.note_job(result.job)
+        heard.note_job(result.job, result.usd)
         book.note(run.due, owner=NOBODY)
     else:
+        heard.note_job(result.job, result.usd)  # of a job that had nothing to do nothing was heard
         book.end(run.due, read_status(open_store(heard.store), result.job) or result, now=now())
 
 
@@ -78,13 +91,14 @@ class Heard:
         self._noted = False
 
     def __call__(self, status: Status) -> None:
-        self.note_job(status.job)
+        self.note_job(status.job, status.usd)
 
-    def note_job(self, job: str) -> None:
-        """Note the job, once."""
+    def note_job(self, job: str, usd: Decimal) -> None:
+        """Note the job and what it has cost, once; a run that is resumed had a job before."""
         if not self._noted:
             self._noted = True
-            self._book.note(self._run.due, job=job, store=self.store, state=JobState.RUNNING.value)
+            before = {} if self._run.job else {"usd_before": usd}
+            self._book.note(self._run.due, job=job, store=self.store, state=JobState.RUNNING.value, **before)
 
 
 def main() -> None:

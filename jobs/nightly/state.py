@@ -7,7 +7,7 @@ may start it, and the job's own lease sees to it that one of them drives.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ KEPT = 100
 
 NOBODY = Owner(host="", pid=0)
 """Who drives a run that a cluster drives."""
+
+_MONTHS = 3
+"""Of which it is kept what forgotten runs cost."""
 
 _TRIES = 20
 
@@ -54,7 +57,9 @@ class Run:
     images: int = 0
     """Rendered and reused."""
     usd: Decimal = Decimal(0)
-    """Accrued."""
+    """Accrued by its job, in all runs of that job."""
+    usd_before: Decimal = Decimal(0)
+    """What of it that job had accrued before this run."""
     ended_at: datetime | None = None
     """None while it goes on."""
 
@@ -62,6 +67,16 @@ class Run:
     def live(self) -> bool:
         """Whether it goes on."""
         return self.ended_at is None
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """What this run alone cost; nothing while it goes on."""
+        return Decimal(0) if self.live else max(self.usd - self.usd_before, Decimal(0))
+
+    @property
+    def month(self) -> str:
+        """In which it began, `2026-11`, UTC: what it costs is counted there."""
+        return month_of(self.started_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +87,13 @@ class EntryState:
     """When it was first seen: what was due before that is nobody's."""
     runs: tuple[Run, ...] = ()
     """By when they were due, the oldest first."""
+    forgotten_usd: tuple[tuple[str, Decimal], ...] = ()
+    """Month, and what those of its runs cost that are kept no more; the last months alone."""
+
+    def spent_in(self, month: str) -> Decimal:
+        """What the runs that began in a month have cost, as far as it is known; `2026-11`."""
+        known = sum((run.cost_usd for run in self.runs if run.month == month), Decimal(0))
+        return known + dict(self.forgotten_usd).get(month, Decimal(0))
 
     @property
     def live(self) -> tuple[Run, ...]:
@@ -86,8 +108,15 @@ class EntryState:
         """The state with this run, in place of the one that was due then."""
         others = [one for one in self.runs if one.due != run.due]
         runs = sorted([*others, run], key=lambda one: one.due)
-        ended = [one for one in runs if not one.live][-KEPT:]
-        return replace(self, runs=tuple(one for one in runs if one.live or one in ended))
+        ended = [one for one in runs if not one.live]
+        forgotten = dict(self.forgotten_usd)
+        for one in ended[:-KEPT]:
+            forgotten[one.month] = forgotten.get(one.month, Decimal(0)) + one.cost_usd
+        return replace(
+            self,
+            runs=tuple(one for one in runs if one.live or one in ended[-KEPT:]),
+            forgotten_usd=tuple(sorted(forgotten.items())[-_MONTHS:]),
+        )
 
 
 class EntryBook:
@@ -173,12 +202,19 @@ def _from_json(body: bytes) -> EntryState:
                 "started_at": _instant(run["started_at"]),
                 "ended_at": run["ended_at"] and _instant(run["ended_at"]),
                 "usd": Decimal(run["usd"]),
+                "usd_before": Decimal(run.get("usd_before", "0")),
                 "owner": Owner(**run["owner"]),
             }
         )
         for run in values["runs"]
     )
-    return EntryState(since=_instant(values["since"]), runs=runs)
+    forgotten = tuple((str(month), Decimal(usd)) for month, usd in values.get("forgotten_usd", ()))
+    return EntryState(since=_instant(values["since"]), runs=runs, forgotten_usd=forgotten)
+
+
+def month_of(instant: datetime) -> str:
+    """`2026-11`, UTC."""
+    return f"{instant.astimezone(UTC):%Y-%m}"
 
 
 def _instant(text: str) -> datetime:

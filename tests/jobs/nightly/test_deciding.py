@@ -1,13 +1,15 @@
 """What is done about an entry: missed runs, runs that are too long, and clocks that jump, on a manual clock."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.stores.memory import MemoryStore
 from jobs.nightly.deciding import as_seen, decide
 from jobs.nightly.nightly_file import Entry
-from jobs.nightly.state import NOBODY, EntryState, Run
+from jobs.nightly.state import KEPT, NOBODY, EntryBook, EntryState, Run
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -129,6 +131,52 @@ def test_a_year_without_anybody_is_decided_at_once() -> None:
     night.call()
     assert night.started == [night.now - timedelta(minutes=1)]
     assert night.state.runs[0].missed == 998
+
+
+def costing(night: Night, usd: str) -> Night:
+    """The last run cost so much."""
+    last = night.state.runs[-1]
+    values = {name: getattr(last, name) for name in Run.__slots__}
+    night.state = night.state.having(Run(**values | {"ended_at": night.now, "usd": Decimal(usd)}))
+    return night
+
+
+def test_month_whose_budget_is_spent_starts_no_more_runs() -> None:
+    """Two of $6 are more than $10: no other begins till the month is over, or the budget is raised."""
+    rules = {"cron": "0 0 * * *", "budget": {"usd_per_month": Decimal(10)}}
+    night = Night(entry(**rules))
+    for _ in range(2):
+        costing(night.go(24, minutes=60), "6")
+    assert night.go(24 * 3, minutes=60).hours_started() == [12, 36]
+    assert night.hours_skipped() == [60, 84, 108]
+    decided = decide(night.rules, night.state, datetime(2026, 11, 30, tzinfo=UTC))
+    assert decided.why.startswith("$12.00 were spent in 2026-11, and budget.usd_per_month is $10; raise it")
+    night.rules = entry(**rules | {"budget": {"usd_per_month": Decimal(20)}})
+    assert night.go(24, minutes=60).hours_started()[2:] == [132]
+    night.rules = entry(**rules)
+    december = [one for one in night.go(24 * 8, minutes=60).started if one.month == 12]
+    assert december[0] == datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def test_forgotten_runs_still_count() -> None:
+    """Only the last hundred are kept one by one; what the others cost is not forgotten, through JSON too."""
+    night = Night(entry(cron="*/5 * * * *"))
+    for _ in range(130):
+        costing(night.go(5 / 60), "0.25")
+    assert len(night.state.runs) == KEPT
+    assert night.state.spent_in("2026-11") == Decimal("0.25") * 130
+    assert night.state.spent_in("2026-12") == 0
+    book = EntryBook(MemoryStore("memory:forgotten"), "e")
+    book.change(lambda _: night.state)
+    assert book.read() == night.state
+
+
+def test_only_what_a_run_itself_cost_counts() -> None:
+    """A job that several runs share has accrued what all of them cost; one that goes on is not known yet."""
+    shared = Run(due=START, started_at=START, owner=NOBODY, usd=Decimal(7), usd_before=Decimal(5), ended_at=START)
+    assert shared.cost_usd == 2
+    values = {name: getattr(shared, name) for name in Run.__slots__}
+    assert Run(**values | {"ended_at": None}).cost_usd == 0
 
 
 PASTS = st.lists(st.tuples(st.sampled_from(["go", "sleep"]), st.floats(-3, 6)), min_size=1, max_size=6)

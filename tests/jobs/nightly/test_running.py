@@ -350,6 +350,30 @@ def test_units_call_the_file_wherever_it_lies(tmp_path: Path, capsys: pytest.Cap
     assert command(["nightly", "install", str(folder / "nightly.yaml")]) == 2
 
 
+def test_run_over_the_budget_of_the_month_is_left_out(desk: Desk) -> None:
+    """The first run costs something, so the second does not begin; a run that renders nothing costs nothing."""
+    desk.write(NIGHTLY + "    budget: {usd_per_month: 0.000000001}\n", JOB.replace("{seed: per_run, ", "{"))
+    (first,) = desk.call(at=DUE)
+    assert first.state == "SUCCEEDED"
+    assert first.cost_usd == first.usd > 0
+    assert desk.call(at=DUE + timedelta(days=1)) == []
+    told = desk.told[-1]
+    assert (told.action, told.state) == ("left out", "SKIPPED")
+    assert "budget.usd_per_month is $0.000000001; raise it, or wait for next month" in told.message
+    state = desk.book.read()
+    assert state is not None
+    assert state.spent_in("2026-11") == first.usd
+
+
+def test_job_that_is_there_already_costs_its_run_nothing(desk: Desk) -> None:
+    """Two nights with one job: the second had nothing to do."""
+    desk.write(NIGHTLY, "name: same\nmanifest: prompts-2026-11-21.txt\nmodel: synthetic\n")
+    runs = [desk.call(at=DUE + timedelta(days=day))[0] for day in range(2)]
+    assert runs[0].job == runs[1].job
+    assert runs[0].cost_usd == runs[0].usd == runs[1].usd > 0
+    assert runs[1].cost_usd == 0
+
+
 def test_states_of_jobs_are_exit_codes() -> None:
     """Of several runs the highest."""
     runs = [
