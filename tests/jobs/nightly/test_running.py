@@ -24,6 +24,7 @@ from pipeline.clock import ManualClock
 from pipeline.errors import JobFileError, UserError
 from pipeline.job import JobState
 from pipeline.lease_state import Owner
+from tests.infra.notifiers.receiver import receiver
 
 JOB = """\
 name: night-{date}
@@ -372,6 +373,20 @@ def test_job_that_is_there_already_costs_its_run_nothing(desk: Desk) -> None:
     assert runs[0].job == runs[1].job
     assert runs[0].cost_usd == runs[0].usd == runs[1].usd > 0
     assert runs[1].cost_usd == 0
+
+
+def test_run_that_never_had_a_job_is_told_too(desk: Desk) -> None:
+    """Those whom the entry names: a manifest that must be mended, at three in the morning."""
+    with receiver() as there:
+        desk.write(NIGHTLY + f"    notify: [{{webhook: '{there.url}/x', on: [failed]}}]\n", prompts="")
+        (run,) = desk.call(at=DUE)
+        assert run.state == "REFUSED"
+        (posted,) = there.posted
+        assert posted.values["title"] == "cat: the run due 2026-11-21T01:00+00:00 is REFUSED"
+        assert posted.values["text"] == run.message
+        desk.write(NIGHTLY + f"    notify: [{{webhook: '{there.url}/x'}}]\n")
+        desk.call(at=DUE + timedelta(days=1))
+        assert [posted.values["event"] for posted in there.posted] == ["failed", "started", "finished"]
 
 
 def test_states_of_jobs_are_exit_codes() -> None:
