@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Final
 
 from jobs.catalogue import read_hosted_prices, read_serverless_prices
-from jobs.plan_rows import Known, PlanRow, Share, Unknown, Unquoted, plan_row
+from jobs.known_rates import Known, Share
+from jobs.plan_rows import PlanRow, Unknown, Unquoted, plan_row
 from jobs.price_files import with_power
 from pipeline.catalogue.catalogue import Offer
 from pipeline.catalogue.gpus import Gpu

@@ -9,7 +9,11 @@ import typer
 from jobs.cli_output import JsonOption, StoreOption, answer, warn
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from jobs.jobfile import JobFile
+    from jobs.pilot import Piloted
+    from jobs.submit import SubmitResult
 
 LocationArgument = Annotated[
     str,
@@ -44,6 +48,19 @@ AddressOption = Annotated[
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="Let the cluster at --address http://HOST:8265 drive the job, and return.")
 ]
+PilotOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        help="First render N images on each type of node, say what the rest will cost, and go on within the limits.",
+        metavar="N",
+    ),
+]
+MostOption = Annotated[
+    str | None,
+    typer.Option(help="With --pilot: stop (exit 4) where an image is expected to cost more.", metavar="USD"),
+]
 
 ShowOption = Annotated[
     int,
@@ -68,6 +85,8 @@ def submit(
     precision: PrecisionOption = None,
     address: AddressOption = None,
     detach: DetachOption = False,
+    pilot: PilotOption = None,
+    max_usd_per_image: MostOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a job, or resume it.
@@ -79,10 +98,10 @@ def submit(
     130 interrupted.
     """
     from jobs.display import Display
-    from jobs.report import short_report
+    from jobs.pilot import submit_with_pilot
     from jobs.submit import submit as run_job
-    from jobs.summary import submitted_text
 
+    most = _most(max_usd_per_image, pilot=pilot, detach=detach)
     job_file = load_job(
         location,
         model=model,
@@ -94,18 +113,55 @@ def submit(
         batch_size=batch_size,
         precision=precision,
     )
+    piloted = None
     with Display(sys.stderr, live=sys.stderr.isatty()) as display:
         display.say_once(f"reading {location}")
-        result = run_job(
-            job_file,
-            address=address,
-            on_status=display,
-            on_warnings=display.warn,
-            say=display.say,
-            detach=detach,
-        )
-    answer(result, lambda: submitted_text(result, short_report(result.store, result.job)), as_json=as_json)
+        if pilot is None:
+            result = run_job(
+                job_file,
+                address=address,
+                on_status=display,
+                on_warnings=display.warn,
+                say=display.say,
+                detach=detach,
+            )
+        else:
+            piloted = submit_with_pilot(
+                job_file,
+                images=pilot,
+                max_usd_per_image=most,
+                address=address,
+                on_status=display,
+                on_warnings=display.warn,
+                say=display.say,
+            )
+            result = piloted.result
+    answer(result, lambda: _ended_text(result, piloted), as_json=as_json)
     raise typer.Exit(result.state.exit_code)
+
+
+def _ended_text(result: "SubmitResult", piloted: "Piloted | None") -> str:
+    """How the job stands; one that was only quoted is not there yet."""
+    from jobs.report import short_report
+    from jobs.summary import quoted_text, submitted_text
+
+    if piloted is not None and piloted.quoted:
+        return quoted_text(result)
+    return submitted_text(result, short_report(result.store, result.job))
+
+
+def _most(text: str | None, *, pilot: int | None, detach: bool) -> "Decimal | None":
+    """The most that an image may be expected to cost. Raises: JobFileError: none, or what does not go together."""
+    from jobs.node_offers import price_of
+    from pipeline.errors import JobFileError
+
+    if pilot is not None and detach:
+        raise JobFileError("--pilot: waits for its images, so it does not go with --detach; leave one of them out")
+    if text is None:
+        return None
+    if pilot is None:
+        raise JobFileError("--max-usd-per-image: only with --pilot N; or budget: {usd_per_image: ...} in the job file")
+    return price_of(text, "--max-usd-per-image")
 
 
 def validate(

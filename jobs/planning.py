@@ -18,8 +18,9 @@ from jobs.catalogue import read_catalogue, read_offers
 from jobs.estimating import missing_images
 from jobs.freezing import Frozen, freeze
 from jobs.jobfile import JobFile, NodeEntry
+from jobs.known_rates import Known, Share, known_from, shares_of
 from jobs.node_offers import node_offers
-from jobs.plan_rows import Known, PlanRow, Share, Unknown, Unquoted, known_from, plan_row, shares_of
+from jobs.plan_rows import PlanRow, Unknown, Unquoted, plan_row
 from jobs.planned_models import PlannedModels
 from jobs.price_files import storage_rates
 from jobs.profiles import node_types

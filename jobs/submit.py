@@ -20,7 +20,7 @@ from jobs.spending import spent_on
 from jobs.wiring import open_store
 from pipeline.control import Order, ask, latest_settings, put_settings
 from pipeline.errors import AlreadyExistsError, JobRefusedError
-from pipeline.job import Job, JobState, job_from_json, job_to_json
+from pipeline.job import Job, JobState, Settings, job_from_json, job_to_json
 from pipeline.layout import job_key, report_key, requests_key
 from pipeline.model import Model
 from pipeline.plan import Plan
@@ -124,6 +124,7 @@ def submit(
     detach: bool = False,
     nodes_are_meant: bool = True,
     only_rows: "NDArray[np.bool_] | None" = None,
+    change_settings: Callable[[Settings], Settings] | None = None,
 ) -> SubmitResult:
     """Run a job to its end, or resume it; a finished one renders nothing.
 
@@ -139,6 +140,7 @@ def submit(
         detach: let the cluster drive the job, and return as soon as it has taken it.
         nodes_are_meant: whether it is worth a warning that the job names no nodes, so that their price is assumed.
         only_rows: which rows, after templates and sweep, the job is of; None: all.
+        change_settings: makes the job's settings of those that the job file says.
 
     Raises:
         UserError: something must be mended first; nothing was written.
@@ -153,7 +155,8 @@ def submit(
         cluster = (job_file.workers or 1, 1) if detach else size_of(address)
     with freeze(
         job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer, cluster=cluster, only_rows=only_rows
-    ) as frozen:
+    ) as read:
+        frozen = read if change_settings is None else replace(read, settings=change_settings(read.settings))
         store = open_store(job_file.store)
         conditional = probe_conditional(store)
         unnamed = not named and job_file.workers is None

@@ -148,6 +148,18 @@ def submitted_text(result: "SubmitResult", costs: Sequence[tuple[str, str]]) -> 
     return "\n".join([result.job, table(rows), next_lines(next_commands(result.job, result.store, result.state))])
 
 
+def quoted_text(result: "SubmitResult") -> str:
+    """What `submit --pilot` prints when it does not go on."""
+    figures = counts(total=result.total, rendered=result.rendered, reused=result.reused, failed=result.failed)
+    rows = [
+        ("state", f"{result.state.value} before it began"),
+        ("images", f"{figures}, by its pilot"),
+        ("message", printable(result.message)),
+        ("store", printable(short_store(result.store))),
+    ]
+    return "\n".join([result.job, table(rows)])
+
+
 def asked_text(asked: "Asked", store: str) -> str:
     """What `pause`, `cancel` and `resume` print."""
     rows = [("order", asked.order), ("state", asked.state.value), ("driver", printable(asked.driver) or "none")]
