@@ -21,7 +21,7 @@ SettingsArgument = Annotated[
     list[str],
     typer.Argument(
         help="budget.usd=30, budget.usd_per_image=0.01, deadline=INSTANT, workers=N, nodes='[{type: ..., max: 4}]',"
-        " on_rebalance=leave or store_outage_seconds=1800.",
+        " on_rebalance=leave, store_outage_seconds=1800 or notify=.",
         metavar="KEY=VALUE...",
     ),
 ]

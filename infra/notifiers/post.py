@@ -6,8 +6,9 @@ Link-local addresses, where clouds keep their metadata services, are refused wha
 import http.client
 import ipaddress
 import socket
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -56,16 +57,27 @@ def url_problem(url: str) -> str | None:
 
 
 def post(address: Address, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float) -> int:
-    """Post once; gives the status of the answer. Raises: NotToldError: no answer, or none in time; not final."""
-    until = time.monotonic() + timeout_seconds
+    """Post once; gives the status of the answer.
+
+    Args:
+        address: where to.
+        body: what.
+        headers: of the request.
+        timeout_seconds: for the connection, and again for all that comes after it, however slowly it drips.
+
+    Raises:
+        NotToldError: no answer, or none in time; not final.
+    """
     kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
     connection = kind(address.host, address.port, timeout=timeout_seconds)
     try:
         connection.connect()
         _refuse_link_local(connection.sock)
-        connection.request("POST", address.path, body=body, headers=dict(headers))
-        response = connection.getresponse()
-        _drain(response, connection, until)
+        with _cut_after(timeout_seconds, connection.sock):
+            connection.request("POST", address.path, body=body, headers=dict(headers))
+            response = connection.getresponse()
+            with suppress(OSError, http.client.HTTPException):
+                response.read(MOST_BYTES)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NotToldError(f"{type(error).__name__}: {str(error)[:100]}") from error
     finally:
@@ -73,21 +85,32 @@ def post(address: Address, body: bytes, headers: Mapping[str, str], *, timeout_s
     return response.status
 
 
+@contextmanager
+def _cut_after(seconds: float, sock: socket.socket) -> Iterator[None]:
+    """Whatever the block does with the socket ends by then."""
+
+    def cut() -> None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _refuse_link_local(sock: socket.socket) -> None:
     """Raises: NotToldError: the other end is link-local, and none of a user's receivers."""
-    peer = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
-    plain = getattr(peer, "ipv4_mapped", None) or peer
-    if plain.is_link_local or plain == _AWS_METADATA:
+    peer = sock.getpeername()[0]
+    if is_link_local(peer):
         raise NotToldError(f"{peer} is link-local, where metadata services are; nothing is posted there", final=True)
 
 
-def _drain(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float) -> None:
-    """Read the answer as far as it is short and comes in time; a longer one is left alone."""
-    read = 0
-    while read < MOST_BYTES and (block := response.read1(8192)):
-        read += len(block)
-        left = until - time.monotonic()
-        if left <= 0:
-            return
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
+def is_link_local(peer: str) -> bool:
+    """Whether an IP address, however it is written, is where clouds keep their metadata services."""
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return bool(plain.is_link_local) or plain == _AWS_METADATA

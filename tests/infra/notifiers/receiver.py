@@ -50,6 +50,7 @@ class Receiver:
         answers: statuses of the next answers, one each; then 200.
         location: where redirects lead to.
         silent: while it is set nothing is answered at all.
+        dripping: whether answers come byte by byte, and never to an end.
         endless: whether answers go on as long as somebody reads.
     """
 
@@ -57,7 +58,7 @@ class Receiver:
         self.answers: list[int] = []
         self.location = ""
         self.silent = False
-        self.endless = False
+        self.endless = self.dripping = False
         self.posted: list[Posted] = []
         self.url = ""
         self._changed = threading.Condition()
@@ -79,6 +80,8 @@ class Receiver:
         if self.silent:
             self._closing.wait(60)
             return
+        while self.dripping and not self._closing.wait(0.02):
+            request.wfile.write(b"H")
         request.send_response(status)
         if self.location:
             request.send_header("Location", self.location)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.notifiers.post import url_problem
+from infra.notifiers.post import is_link_local, url_problem
 from infra.notifiers.webhook import WebhookNotifier, signature, signing_key
 from pipeline.errors import NotToldError
 from tests.infra.notifiers.receiver import FAILED, Receiver, receiver
@@ -99,8 +99,16 @@ def test_endless_answer_is_left_alone(there: Receiver) -> None:
 def test_silent_receiver_is_given_up(there: Receiver) -> None:
     """After its time, to be tried again."""
     there.silent = True
-    with pytest.raises(NotToldError, match="imeout") as refused:
+    with pytest.raises(NotToldError) as refused:
         WebhookNotifier(there.url, key=b"", timeout_seconds=0.2).tell(FAILED)
+    assert not refused.value.final
+
+
+def test_dripping_answer_is_cut_off(there: Receiver) -> None:
+    """Each byte comes in time, and the whole never does."""
+    there.dripping = True
+    with pytest.raises(NotToldError) as refused:
+        WebhookNotifier(there.url, key=b"", timeout_seconds=0.3).tell(FAILED)
     assert not refused.value.final
 
 
@@ -132,6 +140,23 @@ def test_url_that_cannot_be_posted_to_is_refused(url: str) -> None:
     assert url_problem(url)
     with pytest.raises(NotToldError):
         WebhookNotifier(url, key=b"")
+
+
+@pytest.mark.parametrize(
+    ("peer", "refused"),
+    [
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("fe80::1%eth0", True),
+        ("fd00:ec2::254", True),
+        ("127.0.0.1", False),
+        ("10.0.0.7", False),
+        ("2001:db8::1", False),
+    ],
+)
+def test_metadata_services_are_posted_nothing(peer: str, *, refused: bool) -> None:
+    """Whatever name leads there; the receivers of a private network are a user's own."""
+    assert is_link_local(peer) is refused
 
 
 def test_key_that_is_no_base64_after_its_mark_is_refused() -> None:
