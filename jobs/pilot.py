@@ -97,9 +97,11 @@ def submit_with_pilot(
     verdict = _verdict(plan, made, limit=limit, budget=job_file.budget.usd)
     if say is not None:
         say(verdict.quote)
-    if not verdict.problem:
-        return Piloted(result=run(job_file, on_warnings=on_warnings), quoted=False)
-    return Piloted(result=_stopped(plan, job, total, made, f"{verdict.problem}; {verdict.quote}"), quoted=True)
+    if verdict.problem:
+        result = _stopped(plan, job, total, made, f"{verdict.problem}; {verdict.quote}")
+    else:
+        result = run(job_file, on_warnings=on_warnings)
+    return Piloted(result=replace(result, quoted_usd_per_image=verdict.usd_per_image), quoted=bool(verdict.problem))
 
 
 def _stopped(plan: JobPlan, job: str, total: int, made: Sequence[SubmitResult], message: str) -> SubmitResult:
@@ -166,7 +168,10 @@ class _Verdict:
     """A quote, and why not to go on; empty: go on."""
 
     quote: str
-    problem: str
+    """For a person."""
+    problem: str = ""
+    usd_per_image: Dollars | None = None
+    """None: nothing is left to render, or nothing can be priced."""
 
 
 def _verdict(plan: JobPlan, made: Sequence[SubmitResult], *, limit: Decimal | None, budget: Decimal | None) -> _Verdict:
@@ -174,7 +179,7 @@ def _verdict(plan: JobPlan, made: Sequence[SubmitResult], *, limit: Decimal | No
     spent = _spent(made)
     pilot = f"the pilot made {sum(one.rendered + one.reused for one in made):,} images for {dollars(spent)}"
     if not plan.render:
-        return _Verdict(quote=f"{pilot}; nothing is left to render", problem="")
+        return _Verdict(quote=f"{pilot}; nothing is left to render")
     if not plan.rows or not any(one.rendered or one.reused for one in made):
         return _Verdict(quote=pilot, problem="no type of node can be priced; submit it again, or without --pilot")
     each = _together(plan.rows)
@@ -190,7 +195,7 @@ def _verdict(plan: JobPlan, made: Sequence[SubmitResult], *, limit: Decimal | No
         problem = f"dearer than {dollars(limit)} an image; submit it again with a higher limit, or without --pilot"
     elif budget is not None and usd.middle + spent > budget:
         problem = f"dearer than the budget of {dollars(budget)}; raise it, or submit it again without --pilot"
-    return _Verdict(quote=quote, problem=problem)
+    return _Verdict(quote=quote, problem=problem, usd_per_image=each)
 
 
 def _together(rows: Sequence[PlanRow]) -> Dollars:

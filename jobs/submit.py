@@ -20,6 +20,7 @@ from jobs.spending import spent_on
 from jobs.wiring import open_store
 from pipeline.control import Order, ask, latest_settings, put_settings
 from pipeline.errors import AlreadyExistsError, JobRefusedError
+from pipeline.estimates.quote import Dollars
 from pipeline.job import Job, JobState, Settings, job_from_json, job_to_json
 from pipeline.layout import job_key, report_key, requests_key
 from pipeline.model import Model
@@ -59,6 +60,8 @@ class SubmitResult:
     """Since this call."""
     message: str
     warnings: tuple[str, ...]
+    quoted_usd_per_image: Dollars | None = None
+    """What its pilot let expect, where it had one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

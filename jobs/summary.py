@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jobs.status import JobView
     from jobs.submit import SubmitResult, ValidationResult
     from jobs.verify import Verified
+    from pipeline.estimates.quote import Dollars
 
 WIDTH = 80
 
@@ -143,9 +144,18 @@ def submitted_text(result: "SubmitResult", costs: Sequence[tuple[str, str]]) -> 
     ]
     if result.report:
         rows.append(("report", printable(f"{short_store(result.store).rstrip('/')}/{result.report}")))
+    if result.quoted_usd_per_image is not None and result.rendered:
+        rows.append(("quoted", _beside_quote(result.quoted_usd_per_image, result.usd / result.rendered)))
     if result.message:
         rows.append(("message", printable(result.message)))
     return "\n".join([result.job, table(rows), next_lines(next_commands(result.job, result.store, result.state))])
+
+
+def _beside_quote(quoted: "Dollars", took: Decimal) -> str:
+    """What an image was expected to cost, and what it did."""
+    expected = f"{dollars(quoted.middle)} an image ({dollars(quoted.low)} to {dollars(quoted.high)})"
+    error = f", {took / quoted.middle - 1:+.0%}" if quoted.middle else ""
+    return f"{expected}; it took {dollars(took)}{error}"
 
 
 def quoted_text(result: "SubmitResult") -> str:

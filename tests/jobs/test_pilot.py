@@ -1,12 +1,17 @@
 """`submit --pilot`: some images first, committed for good; a quote from them; the job within its limits, or exit 4."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.cli import run
+from jobs.submit import SubmitResult
+from jobs.summary import submitted_text
+from pipeline.estimates.quote import Dollars
+from pipeline.job import JobState
 
 ROWS = [{"prompt": f"a house with {number} windows", "steps": 9 if number == 5 else 4} for number in range(12)]
 COMMAND = ["submit", "job.yaml", "--address", "in-process", "--json"]
@@ -55,6 +60,8 @@ def test_pilot_within_the_limit_goes_on_and_its_images_count(here: Path, capsys:
     assert "the pilot made 4 images" in said
     assert "the other 8 are expected at $" in said
     assert "measured" in said
+    quoted = result["quoted_usd_per_image"]
+    assert 0 < quoted["low"] <= quoted["middle"] <= quoted["high"]
     piloted = [*prompts_of(here, "night-pilot-1"), *prompts_of(here, "night-pilot-2")]
     assert len(set(piloted)) == 4
     assert {ROWS[0]["prompt"], ROWS[-1]["prompt"], ROWS[5]["prompt"]} <= set(piloted)
@@ -94,6 +101,30 @@ def test_pilot_without_nodes_in_time_says_that_nothing_can_be_priced(
     assert (code, result["state"], result["rendered"]) == (4, "STOPPED", 0)
     assert "no type of node can be priced; submit it again" in result["message"]
     assert jobs_in(here) == {"night-pilot-1", "night-pilot-2"}
+
+
+def test_end_says_how_far_the_quote_was_off() -> None:
+    """Expected a tenth of a cent, it took an eighth more."""
+    each = Dollars(middle=Decimal("0.001"), low=Decimal("0.0008"), high=Decimal("0.0012"))
+    result = SubmitResult(
+        job="night-0123456789abcdef",
+        state=JobState.SUCCEEDED,
+        store="out",
+        total=8,
+        rendered=8,
+        reused=0,
+        failed=0,
+        seconds=1.0,
+        usd=Decimal("0.009"),
+        spent={},
+        report="",
+        rendered_now=8,
+        message="",
+        warnings=(),
+        quoted_usd_per_image=each,
+    )
+    text = " ".join(submitted_text(result, []).split())
+    assert "quoted $0.001 an image ($0.0008 to $0.0012); it took $0.00112, +12%" in text
 
 
 def test_images_of_one_prompt_and_small_manifests(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
