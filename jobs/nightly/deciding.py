@@ -28,6 +28,8 @@ class Decision:
     """Runs before the one started or left out that nobody will make up for."""
     why: str = ""
     """Why something is left out, or waits."""
+    newly_spent: bool = False
+    """Left out as the month's budget is spent, for the first time since it is."""
 
 
 def as_seen(state: EntryState | None, now: datetime) -> EntryState:
@@ -58,7 +60,8 @@ def decide(entry: Entry, state: EntryState, now: datetime) -> Decision:
             skip=chosen, missed=missed, why=f"missed: nobody looked until {now.isoformat(timespec='minutes')}"
         )
     if not state.live and (spent := _spent_budget(entry, state, now)):
-        return Decision(skip=chosen, missed=missed, why=spent)
+        told = bool(state.runs) and state.runs[-1].message == spent
+        return Decision(skip=chosen, missed=missed, why=spent, newly_spent=not told)
     if not state.live:
         return Decision(start=chosen, missed=missed)
     going = state.live[-1]

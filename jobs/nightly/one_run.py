@@ -1,6 +1,5 @@
 """One run of one entry, in a process of its own: its job is submitted or resumed, and the book says what came of it."""
 
-import os
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,18 +7,17 @@ from decimal import Decimal
 
 from infra.process_identity import this_process
 from jobs.controlling import Asked
-from jobs.jobfile_notify import targets
 from jobs.new_rows import rows_with_new_images
 from jobs.nightly.nightly_file import Entry, NightlyFile, job_of, load_nightly
+from jobs.nightly.nightly_news import tell_of_run
 from jobs.nightly.schedule import Now
 from jobs.nightly.state import NOBODY, EntryBook, Run
 from jobs.resuming import resume
 from jobs.submit import submit
-from jobs.telling import tell_at_once
 from jobs.wiring import open_store
 from pipeline.errors import LeaseLostError, RetriedError, SpotrenderError, UserError
 from pipeline.job import JobState
-from pipeline.news import Occasion, news_of
+from pipeline.news import Occasion
 from pipeline.status import Status, read_status
 
 
@@ -54,18 +52,12 @@ def _tell(entry: Entry, book: EntryBook, due: datetime, text: str, *, now: Now) 
     with suppress(SpotrenderError):
         state = book.read()
         run = None if state is None else state.run(due)
-        if run is None or run.job or not entry.notify:
+        if run is None or run.job:
             return
         at, (title, _, rest) = due.isoformat(timespec="minutes"), text.partition("\n")
-        news = news_of(
-            entry.name,
-            Occasion.FAILED,
-            subject=f"{at} {title}",
-            at=now().isoformat(),
-            title=f"the run due {at} is {title}",
-            text=rest,
+        tell_of_run(
+            entry, Occasion.FAILED, subject=f"{at} {title}", title=f"the run due {at} is {title}", text=rest, now=now()
         )
-        tell_at_once(news, targets(entry.notify), os.environ)
 
 
 def _cost(book: EntryBook, due: datetime) -> dict[str, Decimal]:

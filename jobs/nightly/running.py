@@ -19,6 +19,7 @@ from jobs.wiring import open_store
 from pipeline.errors import JobRefusedError, RetriedError, UserError
 from pipeline.job import JobState
 from pipeline.lease_state import Owner
+from pipeline.news import Occasion
 from pipeline.ports import Clock, Store
 from pipeline.status import read_status
 
@@ -161,10 +162,20 @@ class Caller:
             self._begin(entry, book, decided.start)
         elif decided.skip is not None:
             self._tell(entry, "left out", decided.skip, state="SKIPPED", message=decided.why)
+            if decided.newly_spent:
+                self._tell_of_budget(entry, decided.why)
         elif decided.why:
             self._tell(entry, "waits", None, message=decided.why)
         for job in decided.cancel:
             self._cancel(book, job)
+
+    def _tell_of_budget(self, entry: Entry, why: str) -> None:
+        """Those whom the entry names hear that nothing more is started this month."""
+        from jobs.nightly.nightly_news import tell_of_run
+
+        tell_of_run(
+            entry, Occasion.BUDGET, subject=why, title="the budget of the month is spent", text=why, now=self._now()
+        )
 
     def _cancel(self, book: EntryBook, job: str) -> None:
         """Order a job to end; one that has ended meanwhile will do as well."""

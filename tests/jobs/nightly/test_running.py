@@ -352,15 +352,23 @@ def test_units_call_the_file_wherever_it_lies(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_run_over_the_budget_of_the_month_is_left_out(desk: Desk) -> None:
-    """The first run costs something, so the second does not begin; a run that renders nothing costs nothing."""
-    desk.write(NIGHTLY + "    budget: {usd_per_month: 0.000000001}\n", JOB.replace("{seed: per_run, ", "{"))
-    (first,) = desk.call(at=DUE)
-    assert first.state == "SUCCEEDED"
-    assert first.cost_usd == first.usd > 0
-    assert desk.call(at=DUE + timedelta(days=1)) == []
-    told = desk.told[-1]
-    assert (told.action, told.state) == ("left out", "SKIPPED")
-    assert "budget.usd_per_month is $0.000000001; raise it, or wait for next month" in told.message
+    """The first run costs something, so the others do not begin; those whom the entry names hear of it once."""
+    with receiver() as there:
+        more = f"    budget: {{usd_per_month: 0.000000001}}\n    notify: [{{webhook: '{there.url}/x', on: [budget]}}]\n"
+        desk.write(NIGHTLY + more)
+        (first,) = desk.call(at=DUE)
+        assert first.state == "SUCCEEDED"
+        assert first.cost_usd == first.usd > 0
+        for day in (1, 2):
+            assert desk.call(at=DUE + timedelta(days=day)) == []
+            told = desk.told[-1]
+            assert (told.action, told.state) == ("left out", "SKIPPED")
+        assert "budget.usd_per_month is $0.000000001; raise it, or wait for next month" in told.message
+        (posted,) = there.posted
+        assert (posted.values["title"], posted.values["text"]) == (
+            "cat: the budget of the month is spent",
+            told.message,
+        )
     state = desk.book.read()
     assert state is not None
     assert state.spent_in("2026-11") == first.usd
