@@ -56,13 +56,13 @@ class NewsWatch:
             status: the latest.
             settings: that hold now.
         """
-        if status.state.terminal:
-            self._end(status)
-        elif status.total > _done(status) and status.phase != "reading what is there":
+        if not status.state.terminal and status.total > _done(status) and status.phase != "reading what is there":
             self._say(status, Occasion.STARTED, str(status.fence), "started", _begun(status))
             self._deadline(status, settings)
         self._failures(status)
         self._budget(status, settings)
+        if status.state.terminal:
+            self._end(status)
 
     def broke(self, job: str, reason: str, *, at: str, fence: int) -> None:
         """The driver ends in an error, with the job as it stands.

@@ -77,6 +77,16 @@ def test_job_is_told_from_its_start_to_its_end(
         assert secret not in output.out + output.err
 
 
+def test_job_that_its_budget_stops_says_so(folder: Path, there: Receiver) -> None:
+    """The notice that it is nearly spent, and the end with its remedy."""
+    (folder / "prompts.jsonl").write_text("".join(f'{{"prompt": "cat {n}"}}\n' for n in range(200)))
+    assert submitted(folder, f"[{{webhook: '{there.url}/x'}}]\nbudget: {{usd: 0.000000001}}") == 4
+    assert sorted(events(there)) == ["budget", "failed", "started"]
+    last = there.posted[-1].values
+    assert (last["event"], last["status"]["state"]) == ("failed", "STOPPED")
+    assert "raise budget.usd and submit again" in last["text"]
+
+
 def test_only_what_is_wanted_is_told(folder: Path, there: Receiver) -> None:
     """`on:` is a list of occasions."""
     assert submitted(folder, f"[{{webhook: '{there.url}/x', on: [failed, finished]}}]") == 0
