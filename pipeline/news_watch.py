@@ -56,7 +56,8 @@ class NewsWatch:
             status: the latest.
             settings: that hold now.
         """
-        if not status.state.terminal and status.total > _done(status) and status.phase != "reading what is there":
+        renders = not status.state.terminal and status.state is not JobState.PAUSED
+        if renders and status.total > _done(status) and status.phase != "reading what is there":
             self._say(status, Occasion.STARTED, str(status.fence), "started", _begun(status))
             self._deadline(status, settings)
         self._failures(status)

@@ -62,7 +62,9 @@ def test_every_other_end_is_a_failure_with_its_reason(state: JobState) -> None:
 
 def test_pause_is_not_told() -> None:
     """Whoever paused the job knows."""
-    assert occasions(heard(status(1, rendered=1), status(2, state=JobState.PAUSED))) == [Occasion.STARTED]
+    paused = status(2, state=JobState.PAUSED, phase="paused")
+    assert occasions(heard(status(1, rendered=1), paused)) == [Occasion.STARTED]
+    assert heard(paused) == [], "a driver that finds the job paused has not begun"
 
 
 def test_job_with_nothing_to_render_does_not_start() -> None:
