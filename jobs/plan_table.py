@@ -1,6 +1,7 @@
 """A plan for the terminal, in 80 columns."""
 
 import io
+from decimal import Decimal
 
 from rich import box
 from rich.console import Console
@@ -24,7 +25,7 @@ def plan_text(plan: JobPlan) -> str:
         return "\n".join([*lines, "nothing to render: a submit would cost nothing"])
     if plan.rows:
         counts = {row.nodes for row in plan.rows}
-        lines += [f"  on {counts.pop()} node(s) of a type"] if len(counts) == 1 else []
+        lines += [f"  on {_nodes(counts.pop())} of a type"] if len(counts) == 1 else []
         lines += ["", _table(plan)]
     lines += ["", *_verdict(plan), "", *_beside(plan)]
     if plan.alternatives is not None:
@@ -100,8 +101,10 @@ def _usd_per_image(usd: Dollars) -> str:
 
 
 def _range(usd: Dollars) -> str:
-    """From - to, with as many digits as tell them apart."""
-    digits = next((digits for most, digits in ((1, 4), (10, 2), (100, 1)) if usd.high < most), 0)
+    """From - to, with as many digits as tell them apart; what is less than a cent is told in `$/image`."""
+    if usd.high < Decimal("0.01"):
+        return "<0.01"
+    digits = 2 if usd.high < 10 else 1 if usd.high < 100 else 0
     return f"{usd.low:,.{digits}f}-{usd.high:,.{digits}f}"
 
 
