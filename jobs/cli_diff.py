@@ -42,9 +42,6 @@ def diff(
             name=name,
             settings=settings,
             images_per_prompt=images_per_prompt,
-            workers=None,
-            batch_size=None,
-            precision=None,
         )
 
     found = difference(old, new, load=load, store=store, show=show)

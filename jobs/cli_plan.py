@@ -56,7 +56,6 @@ def plan(
             name=name,
             settings=settings,
             images_per_prompt=images_per_prompt,
-            workers=None,
             batch_size=batch_size,
             precision=precision,
         ),

@@ -213,9 +213,9 @@ def load_job(
     name: str | None,
     settings: list[str] | None,
     images_per_prompt: int | None,
-    workers: int | None,
-    batch_size: str | None,
-    precision: str | None,
+    workers: int | None = None,
+    batch_size: str | None = None,
+    precision: str | None = None,
 ) -> "JobFile":
     """The job file that the arguments describe."""
     from jobs.jobfile_loading import Options, load

@@ -15,8 +15,8 @@ from jobs.performance import with_performance
 from jobs.profiles import profile_names, read_profile
 from jobs.wildcard_files import wildcard_reader
 from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of
+from pipeline.assignment import Output
 from pipeline.errors import ModelError
-from pipeline.events import Output
 from pipeline.job import Job, NodeOffer, Settings, TaskSizes
 from pipeline.manifest.expansion import Expansion, Templates
 from pipeline.manifest.formats import read_rows

@@ -41,7 +41,7 @@ from jobs.jobfile_values import (
     shown,
 )
 from jobs.written import Written
-from pipeline.events import Output
+from pipeline.assignment import Output
 
 NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 MAX_NAME = 60

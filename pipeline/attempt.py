@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.assignment import Assignment
 from pipeline.causes import cause_of, poisons
 from pipeline.compiling import Compiling
 from pipeline.device import Taking
 from pipeline.errors import HandedBackError, SpotrenderError, StoreRefusedError
-from pipeline.events import Assignment, AttemptEnded, Bottleneck, DeviceWaits, DidNotFit, Suspect
+from pipeline.events import AttemptEnded, Bottleneck, DeviceWaits, DidNotFit, Suspect
 from pipeline.finishing import Batch, Finishing
 from pipeline.ports import Foreseeing, Interruptible, Renderer
 from pipeline.record import Cause

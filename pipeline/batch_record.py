@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.assignment import Assignment
 from pipeline.causes import cause_of
 from pipeline.errors import BadOutputError, ImageError, SafetyBlankedError
-from pipeline.events import Assignment
 from pipeline.imaging.encode import encode, extension
 from pipeline.imaging.gate import inspect
 from pipeline.imaging.metadata import Metadata

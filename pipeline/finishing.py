@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pipeline.assignment import Assignment
 from pipeline.batch_record import BatchFacts, batch_record, finished_image
 from pipeline.commit import put_images, put_record
 from pipeline.device import Tenure
 from pipeline.errors import StoreUnavailableError
-from pipeline.events import Assignment, BatchCommitted, StoreSilent
+from pipeline.events import BatchCommitted, StoreSilent
 from pipeline.ports import Picture, Renderer
 from pipeline.record import Outcome, Profile, Record, RecordedImage
 from pipeline.workplace import Workplace

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.assignment import Assignment
 from pipeline.crew import Crew
-from pipeline.events import Assignment, DeviceTaken
+from pipeline.events import DeviceTaken
 from pipeline.learned_sizes import LearnedSizes
 from pipeline.record import Record
 from pipeline.standing import Standing

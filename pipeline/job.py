@@ -10,7 +10,7 @@ from typing import Any
 
 import rfc8785
 
-from pipeline.events import Output
+from pipeline.assignment import Output
 from pipeline.model import Model
 from pipeline.request import Lora, Variant
 

@@ -12,8 +12,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.assignment import Assignment
 from pipeline.compile_decision import CompileTerms
-from pipeline.events import Assignment, WorkerEvent
+from pipeline.events import WorkerEvent
 from pipeline.job import NodeOffer
 from pipeline.model import Model
 from pipeline.news import News

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.assignment import Output
 from pipeline.errors import AlreadyExistsError, NotFoundError
-from pipeline.events import Output
 from pipeline.layout import index_key
 from pipeline.plan import Plan
 from pipeline.ports import Store

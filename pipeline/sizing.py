@@ -3,7 +3,8 @@
 Never larger than what fits.
 """
 
-from pipeline.events import Assignment, BatchTuned
+from pipeline.assignment import Assignment
+from pipeline.events import BatchTuned
 from pipeline.ports import Compilable, Renderer
 from pipeline.tuner import Tuner
 from pipeline.workplace import Workplace, shape_of

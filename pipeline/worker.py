@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
+from pipeline.assignment import Assignment
 from pipeline.attempt import Attempt
 from pipeline.causes import cause_of
 from pipeline.compile_memory import CompileMemory
@@ -14,7 +15,6 @@ from pipeline.compiling import Compiling
 from pipeline.device import Device, Making, Owner, Taking
 from pipeline.errors import ModelUnavailableError, SpotrenderError
 from pipeline.events import (
-    Assignment,
     AttemptEnded,
     DeviceTaken,
     Heartbeat,

@@ -16,16 +16,9 @@ from infra.providers.sources import AUTOMATIC, makers, sources_of, worth_watchin
 from infra.providers.static import NOTICE_FILE
 from infra.providers.table import Sighting, identify
 from infra.providers.watch import NodeWatch
+from pipeline.assignment import Assignment
 from pipeline.errors import ClusterRefusedError
-from pipeline.events import (
-    Assignment,
-    AttemptEnded,
-    WorkerEvent,
-    WorkerLost,
-    WorkerReady,
-    WorkerRefused,
-    WorkerStarting,
-)
+from pipeline.events import AttemptEnded, WorkerEvent, WorkerLost, WorkerReady, WorkerRefused, WorkerStarting
 from pipeline.job import NodeOffer
 from pipeline.ports import Clock
 from pipeline.record import Cause

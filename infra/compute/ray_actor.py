@@ -10,8 +10,9 @@ import ray
 from infra.compute.assemble import Post, assemble_worker
 from infra.compute.code_version import code_version
 from infra.compute.gpu import gpu_name
+from pipeline.assignment import Assignment
 from pipeline.clock import SystemClock
-from pipeline.events import Assignment, Heartbeat, WorkerEvent, WorkerLost
+from pipeline.events import Heartbeat, WorkerEvent, WorkerLost
 from pipeline.record import Cause
 from pipeline.worker import Worker
 

@@ -26,8 +26,8 @@ from infra.compute.ray_seating import other_code, seat
 from infra.compute.ray_watch import RayWatches
 from infra.compute.spec import ComputeSpec
 from infra.providers.sources import AUTOMATIC, worth_watching
+from pipeline.assignment import Assignment
 from pipeline.events import (
-    Assignment,
     AttemptEnded,
     DeviceTaken,
     Preparing,

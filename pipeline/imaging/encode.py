@@ -4,8 +4,8 @@ import io
 
 from PIL import Image
 
+from pipeline.assignment import Output
 from pipeline.errors import BadOutputError
-from pipeline.events import Output
 from pipeline.imaging import png
 from pipeline.imaging.containers import IMAGE_DESCRIPTION, KEYWORD
 from pipeline.imaging.metadata import Metadata

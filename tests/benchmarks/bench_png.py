@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.events import Output
+from pipeline.assignment import Output
 from pipeline.imaging import png
 from pipeline.imaging.encode import encode
 from pipeline.imaging.metadata import Metadata

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.events import Output
+from pipeline.assignment import Output
 from pipeline.imaging.encode import encode, extension
 from pipeline.imaging.metadata import Metadata
 from pipeline.layout import image_key

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from infra.stores.local import LocalStore
+from pipeline.assignment import Assignment, Output
 from pipeline.clock import SystemClock
-from pipeline.events import Assignment, AttemptEnded, Output, WorkerEvent
+from pipeline.events import AttemptEnded, WorkerEvent
 from pipeline.model import Model
 from pipeline.performance import Levers
 from pipeline.ports import Renderer

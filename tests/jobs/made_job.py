@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline.events import Output
+from pipeline.assignment import Output
 from pipeline.job import Job, JobState, TaskSizes, job_to_json
 from pipeline.layout import image_key, job_key, record_key, requests_key, status_key
 from pipeline.manifest.table import schema

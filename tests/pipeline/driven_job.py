@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.stores.memory import MemoryStore
+from pipeline.assignment import Output
 from pipeline.clock import ManualClock
-from pipeline.events import Output
 from pipeline.job import Job, Settings
 from pipeline.layout import records_prefix
 from pipeline.model import Model

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from infra.stores.memory import MemoryStore
+from pipeline.assignment import Assignment, Output
 from pipeline.clock import ManualClock
-from pipeline.events import Assignment, AttemptEnded, BatchCommitted, Output, WorkerEvent
+from pipeline.events import AttemptEnded, BatchCommitted, WorkerEvent
 from pipeline.model import Model
 from pipeline.ports import Clock, Picture, Renderer, Store
 from pipeline.record import Node, Profile, Record, RecordedImage, record_from_json

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.stores.memory import MemoryStore
+from pipeline.assignment import Assignment, Output
 from pipeline.clock import ManualClock
 from pipeline.errors import StoreUnavailableError
-from pipeline.events import Assignment, NoticeCancelled, NoticeKind, NoticeSeen, Output, WorkerEvent, WorkerLost
+from pipeline.events import NoticeCancelled, NoticeKind, NoticeSeen, WorkerEvent, WorkerLost
 from pipeline.job import Job, NodeOffer, Settings, TaskSizes
 from pipeline.model import Model
 from pipeline.ports import ObjectInfo, PutMode, Renderer

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.assignment import Assignment
 from pipeline.errors import OutOfMemoryError
-from pipeline.events import Assignment, WorkerEvent, WorkerLost
+from pipeline.events import WorkerEvent, WorkerLost
 from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.request import Request

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.stores.memory import MemoryStore
+from pipeline.assignment import Output
 from pipeline.clock import ManualClock
 from pipeline.errors import DeviceBrokenError, OutOfMemoryError, StoreRefusedError, StoreUnavailableError
-from pipeline.events import DeviceTaken, DidNotFit, Output
+from pipeline.events import DeviceTaken, DidNotFit
 from pipeline.imaging.metadata import read_request
 from pipeline.ports import PutMode
 from pipeline.record import Cause, Outcome, record_from_json, record_to_json

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.assignment import Assignment, Output
 from pipeline.commit import put_record
-from pipeline.events import Assignment, AttemptEnded, BatchCommitted, Output, WorkerEvent, WorkerLost
+from pipeline.events import AttemptEnded, BatchCommitted, WorkerEvent, WorkerLost
 from pipeline.job import JobState
 from pipeline.layout import failures_key
 from pipeline.record import Cause, Outcome, Record

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from infra.stores.memory import MemoryStore
+from pipeline.assignment import Assignment
 from pipeline.clock import ManualClock
 from pipeline.errors import OutOfMemoryError
-from pipeline.events import Assignment, BatchTuned, DidNotFit
+from pipeline.events import BatchTuned, DidNotFit
 from pipeline.job import JobState, TaskSizes
 from pipeline.model import Model
 from pipeline.ports import Renderer

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.events import Assignment, Preparing, WorkerEvent
+from pipeline.assignment import Assignment
+from pipeline.events import Preparing, WorkerEvent
 from pipeline.job import JobState
 from pipeline.orders import StopButton
 from pipeline.record import Node

@@ -10,7 +10,8 @@ from typing import Any
 from infra.compute.code_version import code_version
 from infra.compute.spec import ComputeSpec
 from infra.stores.table import open_store
-from pipeline.events import Assignment, Output, WorkerEvent
+from pipeline.assignment import Assignment, Output
+from pipeline.events import WorkerEvent
 from pipeline.job import NodeOffer
 from pipeline.layout import probe_key, records_prefix
 from pipeline.model import Model

@@ -1,139 +1,20 @@
 """`nightly run` over real jobs: what it starts, resumes, leaves out and tells, from files that users write."""
 
-import json
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infra.process_identity import this_process
-from jobs.cli import run as command
 from jobs.listing import list_jobs
-from jobs.nightly.nightly_file import NightlyFile, load_nightly
-from jobs.nightly.one_run import do_run
-from jobs.nightly.running import Caller, Told, exit_code
-from jobs.nightly.state import EntryBook, Run
+from jobs.nightly.running import exit_code
 from jobs.submit import submit as submit_job
 from jobs.wiring import open_store
-from pipeline.clock import ManualClock
-from pipeline.errors import JobFileError, UserError
-from pipeline.job import JobState
 from pipeline.lease_state import Owner
 from tests.infra.notifiers.receiver import receiver
-
-JOB = """\
-name: night-{date}
-manifest: prompts-{date}.txt
-model: synthetic
-defaults: {seed: per_run, tags: {night: "{date}"}}
-"""
-
-NIGHTLY = """\
-store: out
-nightly:
-  - name: cat
-    cron: "0 2 * * *"
-    timezone: Europe/Berlin
-    job: job.yaml
-    address: in-process
-"""
-
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-DUE = datetime(2026, 11, 21, 1, tzinfo=UTC)
-"""Two o'clock in Berlin."""
-
-GONE = replace(this_process(), born="0")
-"""A process of this machine that is no more."""
-
-
-class Started:
-    """A run that was done on the spot, or only noted."""
-
-    def __init__(self, owner: Owner) -> None:
-        self.owner = owner
-
-    def ended(self) -> bool:
-        """It is over before it is asked."""
-        return True
-
-
-class Desk:
-    """A folder with a nightly file, and a clock."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.now = NOON
-        self.told: list[Told] = []
-        self.launched: list[datetime] = []
-        self.write()
-
-    def write(self, nightly: str = NIGHTLY, job: str = JOB, prompts: str = "a cat\na dog\n") -> None:
-        """The user's files."""
-        (self.folder / "nightly.yaml").write_text(nightly)
-        (self.folder / "job.yaml").write_text(job)
-        for day in (20, 21, 22, 23):
-            (self.folder / f"prompts-2026-11-{day}.txt").write_text(prompts)
-
-    @property
-    def file(self) -> NightlyFile:
-        """The nightly file."""
-        return load_nightly(str(self.folder / "nightly.yaml"))
-
-    @property
-    def book(self) -> EntryBook:
-        """The entry's state."""
-        return EntryBook(open_store(self.file.store), "cat")
-
-    def caller(self, launch: Callable[[str, datetime], Started]) -> Caller:
-        """One call."""
-        return Caller(
-            self.file,
-            open_store(self.file.store),
-            launch=launch,
-            now=lambda: self.now,
-            clock=ManualClock(),
-            say=self.told.append,
-        )
-
-    def call(self, *, at: datetime) -> list[Run]:
-        """`nightly run --wait` at an instant, each run done in this process."""
-        self.now = at
-        return self.caller(self._do).wait()
-
-    def only_start(self, *, at: datetime) -> None:
-        """`nightly run` whose processes die at once, so that the runs stay open."""
-        self.now = at
-
-        def die(_name: str, due: datetime) -> Started:
-            self.launched.append(due)
-            self.book.note(due, owner=GONE)
-            return Started(GONE)
-
-        self.caller(die).look()
-
-    def _do(self, name: str, due: datetime) -> Started:
-        self.launched.append(due)
-        with suppress(UserError):  # told in the book
-            do_run(self.file, name, due, now=lambda: self.now)
-        return Started(this_process())
-
-    def runs(self) -> list[Run]:
-        """What the book holds."""
-        state = self.book.read()
-        return list(state.runs) if state else []
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """A folder in which an entry was seen for the first time at noon."""
-    made = Desk(tmp_path)
-    assert made.call(at=NOON) == []
-    return made
+from tests.jobs.nightly.desk import DUE, JOB, NIGHTLY, NOON, Desk, Started
 
 
 def test_a_run_renders_its_own_day(desk: Desk) -> None:
@@ -276,81 +157,6 @@ def test_a_clock_that_was_ahead_at_first_sight_is_forgotten(desk: Desk, tmp_path
     assert len(desk.call(at=DUE)) == 1
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('cron: "61 2 * * *"', 'nightly.yaml:4: nightly[0].cron: "61 2 * * *": bad minute'),
-        ("timezone: Europe/Berlim", 'got "Europe/Berlim", did you mean "Europe/Berlin"?'),
-        ("timezone: ../../etc/passwd", "nightly[0].timezone: must be a time zone such as Europe/Berlin"),
-        ("concurency: queue", 'nightly[0].concurency: unknown key, did you mean "concurrency"?'),
-        ("concurrency: both", "must be forbid, queue or replace"),
-        ("catch_up: {all: 0}", "all must be a whole number from 1 to 100, got 0"),
-        ("catch_up: some", "must be none, last, all or {all: 20}"),
-        ("deadline: 25:00", 'must be a time such as "07:00"'),
-        ("budget: {usd: 0}", "nightly[0].budget.usd: must be more than 0"),
-        ("name: Cat Pictures", 'try "cat-pictures"'),
-    ],
-)
-def test_what_makes_no_sense_has_its_line_and_remedy(tmp_path: Path, line: str, said: str) -> None:
-    """Each key of an entry."""
-    key = line.partition(":")[0]
-    kept = [one for one in NIGHTLY.splitlines() if not one.strip(" -").startswith(f"{key}:")]
-    if key == "name":
-        kept.insert(2, f"  - {line}")
-    else:
-        kept.insert(3, f"    {line}")
-    (tmp_path / "nightly.yaml").write_text("\n".join(kept))
-    with pytest.raises(JobFileError) as refused:
-        load_nightly(str(tmp_path / "nightly.yaml"))
-    assert said in str(refused.value)
-    assert f"nightly.yaml:{3 if key == 'name' else 4}: " in str(refused.value)
-
-
-def test_shipped_example_is_a_nightly_file() -> None:
-    """`configs/nightly.yaml` is read as it stands."""
-    from importlib.resources import as_file, files
-
-    with as_file(files("configs") / "nightly.yaml") as path:
-        assert [entry.name for entry in load_nightly(str(path)).nightly] == ["catalogue", "weekly-posters"]
-
-
-def test_per_run_seeds_are_for_schedules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A plain submit says so, with what to write instead."""
-    (tmp_path / "job.yaml").write_text(JOB + "store: out\n")
-    assert command(["validate", str(tmp_path / "job.yaml")]) == 2
-    assert "job.yaml:4: defaults.seed: per_run is for jobs of `spotrender nightly`" in capsys.readouterr().err
-
-
-def test_commands_show_what_will_run_and_what_ran(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """As text and as JSON; nothing is due in the present."""
-    desk.call(at=DUE)
-    file = str(desk.folder / "nightly.yaml")
-
-    def said(*arguments: str) -> Any:
-        assert command(["nightly", *arguments, file, "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
-
-    assert [one["entry"] for one in said("next")] == ["cat"] * 3
-    (ran,) = said("list")
-    assert (ran["state"], ran["images"], ran["local"]) == ("SUCCEEDED", 2, "2026-11-21 02:00")
-    assert command(["nightly", "list", file]) == 0
-    assert "2026-11-21 02:00  cat  SUCCEEDED  night-2026-11-21-" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("kind", ["cron", "systemd", "kubernetes"])
-def test_units_call_the_file_wherever_it_lies(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
-    """Folders with blanks and per cent signs are what those files want them to be."""
-    folder = tmp_path / "my 100% renders"
-    folder.mkdir()
-    (folder / "nightly.yaml").write_text(NIGHTLY)
-    assert command(["nightly", "install", str(folder / "nightly.yaml"), f"--{kind}"]) == 0
-    text = capsys.readouterr().out
-    blank = {"cron": r"my 100\% renders/nightly.yaml'", "systemd": 'my 100%% renders/nightly.yaml"'}
-    assert blank.get(kind, 'my 100% renders/nightly.yaml"') in text
-    assert ("--wait" in text) is (kind != "cron"), "only cron lets a run outlive the call"
-    assert command(["nightly", "install", str(folder / "nightly.yaml")]) == 2
-
-
 def test_run_over_the_budget_of_the_month_is_left_out(desk: Desk) -> None:
     """The first run costs something, so the others do not begin; those whom the entry names hear of it once."""
     with receiver() as there:
@@ -395,12 +201,3 @@ def test_run_that_never_had_a_job_is_told_too(desk: Desk) -> None:
         desk.write(NIGHTLY + f"    notify: [{{webhook: '{there.url}/x'}}]\n")
         desk.call(at=DUE + timedelta(days=1))
         assert [posted.values["event"] for posted in there.posted] == ["failed", "started", "finished"]
-
-
-def test_states_of_jobs_are_exit_codes() -> None:
-    """Of several runs the highest."""
-    runs = [
-        Run(due=DUE, started_at=DUE, owner=GONE, state=state.value, ended_at=DUE)
-        for state in (JobState.SUCCEEDED, JobState.COMPLETED_WITH_FAILURES)
-    ]
-    assert exit_code(runs) == 3

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.assignment import Output
 from pipeline.errors import ImageFileError
-from pipeline.events import Output
 from pipeline.imaging import png
 from pipeline.imaging.containers import MAX_CHUNKS, MAX_TEXT_BYTES, our_text
 from pipeline.imaging.encode import encode

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.assignment import Output
 from pipeline.errors import BadOutputError
-from pipeline.events import Output
 from pipeline.imaging.encode import encode, extension
 from pipeline.imaging.parameters import parameters
 from tests.pipeline.imaging.asking import PIXELS, metadata_of, request_of

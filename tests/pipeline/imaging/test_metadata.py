@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from pipeline.assignment import Output
 from pipeline.errors import ImageFileError
-from pipeline.events import Output
 from pipeline.imaging import png
 from pipeline.imaging.encode import encode
 from pipeline.imaging.metadata import Metadata, read_request
