@@ -33,8 +33,6 @@ def _plain_environment() -> Iterator[None]:
 LONGEST = (
     "tests/pipeline/test_recovery.py",
     "tests/infra/compute/",
-    "tests/recovery/",
-    "tests/jobs/test_rehearse.py",
     "tests/faults/",
     "tests/test_package.py",
     "tests/shapes/",

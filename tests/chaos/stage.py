@@ -12,12 +12,12 @@ import psutil
 
 from infra.compute.local_cluster import LocalCluster, LocalNode, local_cluster
 from jobs.reclaiming import node_labels
+from tests.chaos.command import Command, command
+from tests.chaos.outside import OutsideView
 from tests.chaos.script import Event
 from tests.faults.control import Control
 from tests.faults.process import fault_process
 from tests.infra.servers import S3Server, moto_server
-from tests.recovery.command import Command, command
-from tests.recovery.outside import OutsideView
 
 NODES = 4
 

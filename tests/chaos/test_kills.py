@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from jobs.cli import run
+from tests.chaos.command import Command, command
+from tests.chaos.manifest import write_manifest
+from tests.chaos.outside import OutsideView
+from tests.chaos.promises import assert_books_balance, assert_each_is_counted_once, assert_every_image_is_there
 from tests.infra.compute.real_cluster import RayCluster, running_cluster, worker_processes
 from tests.infra.servers import moto_server
-from tests.recovery.command import Command, command
-from tests.recovery.manifest import write_manifest
-from tests.recovery.outside import OutsideView
-from tests.recovery.promises import assert_books_balance, assert_each_is_counted_once, assert_every_image_is_there
 
 BETWEEN = 6
 """Records from one blow to the next."""

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.script import script
-from tests.chaos.stage import PRICE, job_file, stage
-from tests.chaos.telling import tell
-from tests.recovery.manifest import write_manifest
-from tests.recovery.outside import OutsideView
-from tests.recovery.promises import (
+from tests.chaos.manifest import write_manifest
+from tests.chaos.outside import OutsideView
+from tests.chaos.promises import (
     assert_books_balance,
     assert_each_is_counted_once,
     assert_every_image_is_there,
     assert_retries_are_explained,
     hashes_by_profile,
 )
+from tests.chaos.script import script
+from tests.chaos.stage import PRICE, job_file, stage
+from tests.chaos.telling import tell
 
 COUNTS = {
     "raylet killed": 6,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from jobs.cli import run
-from tests.recovery.command import Command, command
-from tests.recovery.manifest import write_manifest
+from tests.chaos.command import Command, command
+from tests.chaos.manifest import write_manifest
 
 PROMPTS = 60
 PER_SECOND = 5

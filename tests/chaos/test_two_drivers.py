@@ -13,9 +13,9 @@ import pytest
 from infra.stores.local import LocalStore
 from jobs.cli import run
 from pipeline.ports import Store
+from tests.chaos.command import Command, command
+from tests.chaos.manifest import write_manifest
 from tests.infra.servers import moto_server
-from tests.recovery.command import Command, command
-from tests.recovery.manifest import write_manifest
 
 PROMPTS = 30
 

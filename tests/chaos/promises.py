@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from tests.recovery.outside import CATEGORIES, OutsideView
+from tests.chaos.outside import CATEGORIES, OutsideView
 
 
 def images_of(records: Iterable[Any]) -> Iterator[dict[str, Any]]:

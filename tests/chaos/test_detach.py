@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import run
+from tests.chaos.command import command
+from tests.chaos.manifest import write_manifest
+from tests.chaos.outside import OutsideView
 from tests.infra.compute.real_cluster import dashboard_arguments, running_cluster
 from tests.infra.servers import S3Server, rclone_server
-from tests.recovery.command import command
-from tests.recovery.manifest import write_manifest
-from tests.recovery.outside import OutsideView
 
 PROMPTS = 24
 
