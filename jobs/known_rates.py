@@ -15,10 +15,10 @@ from pipeline.request import Variant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """How fast node sessions rendered one shape."""
+    """How fast jobs rendered one shape."""
 
     rates: tuple[float, ...]
-    """Images per second of one GPU, one for each node session."""
+    """Images per second of one GPU, one for each job."""
     images: int
 
 
@@ -48,11 +48,25 @@ def known_from(
     return Known(catalogue=catalogue, on_types=_seen(types), on_cards=_seen(cards), histories=histories)
 
 
+ENOUGH_IMAGES = 20
+"""Of a job, for its speed to count beside that of others; fewer are mostly first batches."""
+
+
 def _seen(sessions: Mapping[tuple[str, Shape], Sequence[SessionRate]]) -> dict[tuple[str, Shape], Seen]:
-    return {
-        key: Seen(rates=tuple(one.images_per_second for one in some), images=sum(one.images for one in some))
-        for key, some in sessions.items()
-    }
+    return {key: _of_jobs(some) for key, some in sessions.items()}
+
+
+def _of_jobs(sessions: Sequence[SessionRate]) -> Seen:
+    """Sessions of one job count by the images that each made: they are one measurement, however many nodes it had."""
+    jobs: dict[str, tuple[int, float]] = {}
+    for one in sessions:
+        images, seconds = jobs.get(one.job, (0, 0.0))
+        jobs[one.job] = (images + one.images, seconds + one.gpu_seconds)
+    least = min(ENOUGH_IMAGES, max(images for images, _ in jobs.values()))
+    return Seen(
+        rates=tuple(images / seconds for images, seconds in jobs.values() if images >= least),
+        images=sum(images for images, _ in jobs.values()),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,16 @@ from pipeline.catalogue.gpus import Gpu
 from pipeline.estimates.fitting import fit_cards
 from pipeline.estimates.interruptions import NEVER, ReclaimRate, reclaim_rate, seen_rate
 from pipeline.estimates.memory import Shape as MemoryShape
-from pipeline.estimates.quote import BOOT_SECONDS, Load, Nodes, Quote, quote, startup_seconds
+from pipeline.estimates.quote import (
+    BOOT_SECONDS,
+    STATED_STARTUP_SPREAD,
+    Load,
+    Nodes,
+    Quote,
+    quote,
+    startup_seconds,
+    startup_spread,
+)
 from pipeline.estimates.throughput import Throughput, estimate, measured
 from pipeline.job import NodeOffer
 from pipeline.model import Model
@@ -83,11 +92,15 @@ def plan_row(shares: Sequence[Share], offer: NodeOffer, kind: Offer | None, know
     start = history.startup_seconds if history else startup_seconds(heaviest, boot_seconds=_boot(offer))
     tasks = math.ceil(sum(share.images for share in shares) / batch)
     held = max(1, min(offer.max, math.ceil(tasks / offer.gpus)))
+    spread = STATED_STARTUP_SPREAD
+    if history:
+        spread = startup_spread(start, history.startup_deviation_seconds, seen=history.nodes, nodes=held)
     nodes = Nodes(
         count=held,
         gpus=offer.gpus,
         usd_per_hour=offer.usd_per_hour,
         startup_seconds=start,
+        startup_spread=spread,
         reclaims=_reclaims(offer, kind, history),
     )
     return PlanRow(

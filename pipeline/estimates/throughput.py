@@ -31,9 +31,14 @@ SAME_MODEL: Final = 2.2
 SAME_CARD: Final = 2.6
 PEAK_ALONE: Final = 3.0
 OTHER_SHAPE: Final = 1.3
-ONE_MEASUREMENT: Final = 1.2
 CLOSEST: Final = 1.03
 """Factors by which the truth may be higher or lower."""
+
+JOBS_DIFFER: Final = 0.06
+AS_IF_JOBS: Final = 2
+"""Stated: before any two jobs were measured, they are taken to differ in speed by so much (standard deviation of the
+logarithm), as sure as if so many differences had been seen. Nodes of one job are no second job: they had the same
+prompts, software and day."""
 
 _T_90: Final = ((1, 6.31), (2, 2.92), (3, 2.35), (4, 2.13), (5, 2.02), (7, 1.89), (10, 1.81), (20, 1.72), (60, 1.67))
 """Student's t for nine in ten, by degrees of freedom."""
@@ -49,7 +54,7 @@ class Measurement:
     card: str
     """Name in the catalogue."""
     rates: tuple[float, ...]
-    """Images per second of one GPU, one for each node session (or batch, where there was one session); not empty."""
+    """Images per second of one GPU, one for each job; not empty."""
     images: int
     """On which they rest."""
 
@@ -105,7 +110,7 @@ def measured(work: Work, measurements: Sequence[Measurement]) -> Throughput | No
     shape = (
         "" if exact else f", scaled from {chosen[0].work.width}x{chosen[0].work.height}, {chosen[0].work.steps} steps"
     )
-    return _around(sum(rates) / len(rates), spread, chosen[0].origin, f"{images:,} images on {chosen[0].card}{shape}")
+    return _around(_mean(rates), spread, chosen[0].origin, f"{images:,} images on {chosen[0].card}{shape}")
 
 
 def _same_shape(one: Work, other: Work) -> bool:
@@ -128,7 +133,7 @@ def _measured_elsewhere(
     for one in measurements:
         card = catalogue.gpu(one.card)
         if card is not None:
-            rate = sum(one.rates) / len(one.rates) / QUANTIZED[one.work.quantization]
+            rate = _mean(one.rates) / QUANTIZED[one.work.quantization]
             shares.append(rate * one.work.teraflops / _peak(card, one.work.precision))
     if not shares:
         return None
@@ -187,15 +192,20 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _spread_of(rates: Sequence[float]) -> float:
-    """The factor within which the next rate lies nine times in ten."""
+    """The factor within which the next job's rate lies nine times in ten."""
     count = len(rates)
-    if count < 2:
-        return ONE_MEASUREMENT
     logs = [math.log(rate) for rate in rates]
     middle = sum(logs) / count
-    deviation = math.sqrt(sum((one - middle) ** 2 for one in logs) / (count - 1))
-    student = next((t for freedom, t in reversed(_T_90) if freedom <= count - 1), 1.645)
-    return max(CLOSEST, math.exp(min(student * deviation * math.sqrt(1 + 1 / count), 2.0)))
+    freedom = AS_IF_JOBS + count - 1
+    seen = sum((one - middle) ** 2 for one in logs)
+    stated = AS_IF_JOBS * JOBS_DIFFER**2
+    deviation = math.sqrt(max((stated + seen) / freedom, seen / max(1, count - 1)))
+    return max(CLOSEST, math.exp(min(student_90(freedom) * deviation * math.sqrt(1 + 1 / count), 2.0)))
+
+
+def student_90(freedom: int) -> float:
+    """Student's t within which nine in ten lie, for these degrees of freedom (1 or more)."""
+    return next(t for least, t in reversed(_T_90) if least <= freedom)
 
 
 def _around(rate: float, spread: float, origin: str, basis: str) -> Throughput:

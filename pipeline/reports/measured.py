@@ -46,6 +46,7 @@ def _shape(name: str) -> Shape | None:
 class SessionRate:
     """How fast one node session rendered images of one shape."""
 
+    job: str
     node_type: str
     gpu: str
     """As the node told it."""
@@ -53,11 +54,6 @@ class SessionRate:
     images: int
     gpu_seconds: float
     """That they took on the device."""
-
-    @property
-    def images_per_second(self) -> float:
-        """Of one GPU."""
-        return self.images / self.gpu_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +66,12 @@ class TypeHistory:
     reclaimed: int
     startup_seconds: float
     """Mean over the nodes, from the launch to the first batch and between models."""
+    startup_deviation_seconds: float
+    """By how much nodes differ in it; 0 where only one was seen."""
 
 
 _RATES = """
-SELECT node_type, gpu, model, width, height, steps, sum(facts.images) AS images, sum(nanoseconds) AS nanoseconds
+SELECT job, node_type, gpu, model, width, height, steps, sum(facts.images) AS images, sum(nanoseconds) AS nanoseconds
 FROM facts JOIN (SELECT job, node_session, gpu FROM sessions) USING (job, node_session)
 WHERE outcome = 'rendered' AND model IS NOT NULL
 GROUP BY job, node_session, node_type, gpu, model, width, height, steps
@@ -84,7 +82,8 @@ ORDER BY max(last_at) DESC LIMIT $most
 _HISTORY = """
 SELECT node_type, market, count(*) AS nodes, sum(lifetime_gpu_nanoseconds / gpu_count) / 3.6e12 AS hours,
        count(*) FILTER (terminated_by = 'reclaimed') AS reclaimed,
-       sum(startup_nanoseconds / gpu_count) / count(*) / 1e9 AS startup_seconds
+       sum(startup_nanoseconds / gpu_count) / count(*) / 1e9 AS startup_seconds,
+       coalesce(stddev_samp(startup_nanoseconds / gpu_count), 0) / 1e9 AS startup_deviation_seconds
 FROM sessions WHERE gpu_count > 0 GROUP BY ALL
 """
 
@@ -96,6 +95,7 @@ def session_rates(ledger: Ledger) -> list[SessionRate]:
     """How fast each node session rendered each shape, the latest first; after `usd_per_image`."""
     return [
         SessionRate(
+            job=row["job"],
             node_type=row["node_type"],
             gpu=row["gpu"] or "",
             shape=Shape(row["model"], int(row["width"]), int(row["height"]), int(row["steps"])),
@@ -114,6 +114,7 @@ def histories(ledger: Ledger) -> dict[tuple[str, str], TypeHistory]:
             hours=float(row["hours"]),
             reclaimed=int(row["reclaimed"]),
             startup_seconds=float(row["startup_seconds"]),
+            startup_deviation_seconds=float(row["startup_deviation_seconds"]),
         )
         for row in ledger.rows(_HISTORY)
     }

@@ -1,5 +1,6 @@
 """A quote is arithmetic: rendering, starting, reclaims and the tail, in whole nodes; intervals hold the middle."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.estimates.interruptions import NEVER, ReclaimRate
-from pipeline.estimates.quote import Load, Nodes, quote, startup_seconds
+from pipeline.estimates.quote import Load, Nodes, quote, startup_seconds, startup_spread
 from pipeline.estimates.throughput import Throughput
 
 
@@ -75,9 +76,26 @@ def test_interval_holds_what_may_happen_to_reclaims_too() -> None:
         quote([load], Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=60.0, reclaims=one))
         for one in (reclaimed(0.1), reclaimed(0.1, spread=10))
     )
-    assert (sure.usd.low, sure.usd.high) == (sure.usd.middle, sure.usd.middle)
     assert unsure.usd.middle == sure.usd.middle
-    assert unsure.usd.low < unsure.usd.middle < unsure.usd.high
+    assert unsure.usd.low < sure.usd.low < sure.usd.middle < sure.usd.high < unsure.usd.high
+
+
+def test_interval_holds_slow_starts_and_a_long_wait_at_the_end() -> None:
+    """Nothing is uncertain but that: an on-demand node whose start is known to a factor of 2, at one image a second."""
+    load = Load(images=120, throughput=rate(1.0), batch=60)
+    node = Nodes(count=1, gpus=1, usd_per_hour=Decimal(1), startup_seconds=60.0, reclaims=NEVER)
+    known, unknown = quote([load], node), quote([load], replace(node, startup_spread=2.0))
+    assert known.hours.middle * 3600 == pytest.approx(60 + 120 + 30)
+    assert (known.hours.low * 3600, known.hours.high * 3600) == pytest.approx((180, 240))
+    assert unknown.hours.middle == known.hours.middle
+    assert 240 < unknown.hours.high * 3600 < 300
+    assert 150 < unknown.hours.low * 3600 < 180
+
+
+@pytest.mark.parametrize(("seen", "nodes", "least", "most"), [(1, 1, 2.2, 2.8), (1, 50, 1.8, 2.5), (50, 50, 1.1, 1.2)])
+def test_starts_are_known_better_the_more_were_seen(seen: int, nodes: int, least: float, most: float) -> None:
+    """Of many nodes the mean varies less than one start does."""
+    assert least < startup_spread(100.0, 30.0, seen=seen, nodes=nodes) < most
 
 
 def test_start_is_the_boot_and_the_weights() -> None:

@@ -32,13 +32,15 @@ class Batch:
     """One batch on a device."""
 
     images: int = 4
-    seconds: int = 8
+    seconds: float = 8
     fate: str = "rendered"
     """`rendered`, `failed`, `again` (images that the batch before had too), or `lost` with the node or worker."""
     cause: str = "BAD_OUTPUT"
     """Of failed ones."""
     model: str = "synthetic"
     width: int = 64
+    height: int = 64
+    steps: int = 4
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -53,11 +55,11 @@ class Life:
     zone: str = "us-east-1a"
     usd_per_hour: Decimal = Decimal("0.36")
     node_id: str = ""
-    starts: int = 0
+    starts: float = 0
     """Seconds after the job's submit."""
-    startup: int = 30
+    startup: float = 30
     batches: Sequence[Batch] = ()
-    idle: int = 2
+    idle: float = 2
     """Seconds after the last batch."""
     ends: str = "released"
     """`released`, `reclaimed`, `lost` or `running`."""
@@ -79,7 +81,7 @@ def make_ledger(
     sessions = []
     at_ns = nanoseconds(submitted_at)
     for place, life in enumerate(lives):
-        session, records = _live(job, life, at_ns + life.starts * 10**9, numbers)
+        session, records = _live(job, life, at_ns + round(life.starts * 1e9), numbers)
         sessions.append(session)
         buckets[place % 2] += records
     if reused:
@@ -111,10 +113,10 @@ def _live(job: Job, life: Life, at_ns: int, numbers: "itertools.count[int]") -> 
         usd_per_hour=life.usd_per_hour,
     )
     session, records = NodeSession(node, started_ns=at_ns), list[Record]()
-    at_ns += life.startup * 10**9
+    at_ns += round(life.startup * 1e9)
     last: tuple[RecordedImage, ...] = ()
     for sequence, batch in enumerate(life.batches):
-        began_ns, at_ns = at_ns, at_ns + batch.seconds * 10**9
+        began_ns, at_ns = at_ns, at_ns + round(batch.seconds * 1e9)
         session.switch(0, began_ns, (life.name, sequence))
         session.switch(0, at_ns, Category.IDLE)
         if batch.fate == "lost":
@@ -131,7 +133,7 @@ def _live(job: Job, life: Life, at_ns: int, numbers: "itertools.count[int]") -> 
         record = _record(job, node, batch, life.name, sequence, began_ns, at_ns, images)
         records.append(record)
         last = record.images
-    at_ns += life.idle * 10**9
+    at_ns += round(life.idle * 1e9)
     if life.ends == "running":
         session.switch(0, at_ns, Category.IDLE)
         session.heartbeat_ns = at_ns
@@ -165,8 +167,8 @@ def _record(
         profile=PROFILE,
         model=batch.model,
         width=batch.width,
-        height=64,
-        steps=4,
+        height=batch.height,
+        steps=batch.steps,
         started_ns=began_ns,
         ended_ns=ended_ns,
         gpu_nanoseconds=ended_ns - began_ns,
