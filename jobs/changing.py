@@ -9,6 +9,7 @@ from jobs.driving import lease_of, who_asks
 from jobs.jobfile_loading import Options, load
 from jobs.listing import find_job, read_job
 from jobs.nearest import did_you_mean
+from jobs.terminal_text import duration
 from jobs.wiring import precision_problem, settings_of
 from pipeline.clock import SystemClock
 from pipeline.control import ask, latest_settings, put_settings
@@ -23,6 +24,8 @@ _FIELDS = {
     "on_rebalance": "on_rebalance",
     "store_outage_seconds": "outage_seconds",
     "notify": "notify",
+    "owner": "owner",
+    "retention": "retention_seconds",
 }
 """Key of a job file -> field of the settings."""
 
@@ -113,4 +116,7 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
         ("rebalance", settings.on_rebalance),
         ("store outage", f"at most {settings.outage_seconds:g} s"),
         ("notify", ", ".join(map(_receiver, settings.notify)) or "nobody"),
+        ("owner", settings.owner or "nobody"),
+        ("tags", ", ".join(f"{name}={text}" for name, text in sorted(settings.tags.items())) or "none"),
+        ("retention", "not said" if settings.retention_seconds is None else duration(settings.retention_seconds)),
     ]

@@ -28,15 +28,39 @@ def status(job: JobArgument, *, store: StoreOption = None, as_json: JsonOption =
     answer(view_to_json(seen), lambda: view_text(seen, place.uri), as_json=as_json)
 
 
-def list_(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def list_(
+    *,
+    store: StoreOption = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", help="Only jobs in this state, or SILENT; may be repeated.", metavar="STATE"),
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Only jobs so called, such as 'cat-*'.", metavar="PATTERN")
+    ] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option("--owner", help="Only jobs of this owner; may be a pattern.", metavar="PATTERN")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="Only jobs with this label; every one of several.", metavar="NAME[=PATTERN]"),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only jobs submitted since: 7d, 2w or 2026-11-14.", metavar="WHEN")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the jobs of a store, the newest first."""
+    from jobs.list_filter import list_filter
     from jobs.listing import list_jobs
     from jobs.status import view, view_to_json
     from jobs.summary import list_text
     from jobs.wiring import store_of
 
     place, now = store_of(store, os.environ), datetime.now(UTC)
-    views = [view(one.job, one.status, now=now) for one in list_jobs(place)]
+    wanted = list_filter(states=state or (), names=name or (), owners=owner or (), tags=tag or (), since=since, now=now)
+    views = [view(one.job, one.status, now=now, settings=one.settings) for one in list_jobs(place)]
+    views = [seen for seen in views if wanted.takes(seen)]
     answer([view_to_json(seen) for seen in views], lambda: list_text(views, place.uri), as_json=as_json)
 
 

@@ -27,6 +27,7 @@ from jobs.jobfile_values import (
     ProviderName,
     Quality,
     Quantization,
+    Retention,
     Scale,
     Seed,
     Share,
@@ -180,6 +181,12 @@ class JobFile(Written):
     """How long the store may be silent before the job stops."""
     notify: tuple[NotifyEntry, ...] = ()
     """Who is told what happens."""
+    owner: Text = ""
+    """Whose job it is; for `list`."""
+    tags: dict[FilledText, Text] = Field(default_factory=dict)
+    """Labels of the job, for `list`; those of its images are `defaults.tags`."""
+    retention: Retention | None = None
+    """How long after the job's end `gc` keeps its images; None: as `gc --older-than` says, or for ever."""
     output: OutputEntry = OutputEntry()
 
     @field_validator("name")
@@ -204,6 +211,12 @@ class JobFile(Written):
     def _nothing_is_nobody(cls, value: Any) -> Any:
         """`set notify=` takes all receivers away."""
         return () if value is None else value
+
+    @field_validator("owner", mode="before")
+    @classmethod
+    def _nothing_is_no_owner(cls, value: Any) -> Any:
+        """`set owner=` takes it away."""
+        return "" if value is None else value
 
     @model_validator(mode="after")
     def _power_is_of_own_machines(self) -> Self:

@@ -141,6 +141,8 @@ def _of_run(values: dict[str, Any], run: PerRun | None, place: Callable[[Place],
         made["defaults"] = defaults | ({"seed": run.seed} if per_run else {})
         if isinstance(defaults.get("tags"), dict):
             made["defaults"]["tags"] = {name: _dated(text, run) for name, text in defaults["tags"].items()}
+    if isinstance(values.get("tags"), dict):
+        made["tags"] = {name: _dated(text, run) for name, text in values["tags"].items()}
     return made
 
 

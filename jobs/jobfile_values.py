@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from infra.providers.table import PROVIDERS
+from jobs.durations import seconds_in
 from pipeline.manifest.problems import FieldError
 from pipeline.manifest.row import FIELDS
 from pipeline.manifest.sweep import MAX_POINTS
@@ -20,6 +21,11 @@ AUTO = "auto"
 
 MOST_USD = Decimal(1_000_000_000)
 """What the ledger's decimal128(18, 9) holds."""
+
+LEAST_RETENTION_SECONDS = 3600
+"""Images are kept for so long after a job's end, whoever wants what: late writes of lost workers have ended by then."""
+
+_MOST_RETENTION_SECONDS = 100 * 366 * 86_400
 
 
 def shown(value: Any) -> str:
@@ -122,6 +128,14 @@ def _instant(value: Any) -> datetime:
     return instant.astimezone(UTC)
 
 
+def _retention(value: Any) -> float:
+    """A time of an hour or more, in seconds."""
+    seconds = seconds_in(value) if isinstance(value, str) else None
+    if seconds is None or not LEAST_RETENTION_SECONDS <= seconds <= _MOST_RETENTION_SECONDS:
+        raise ValueError(f"must be a time of at least an hour such as 30d, 12h or 8w, got {shown(value)}")
+    return float(seconds)
+
+
 def choice(*known: str) -> Callable[[Any], str]:
     """One of a few words."""
 
@@ -194,6 +208,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 FilledText = Annotated[str, BeforeValidator(_filled)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 OutageSeconds = Annotated[float, BeforeValidator(_number(0, 86_400))]
+Retention = Annotated[float, BeforeValidator(_retention)]
 OnRebalance = Annotated[str, BeforeValidator(choice("ignore", "leave"))]
 Market = Annotated[str, BeforeValidator(choice("spot", "on_demand", "local"))]
 ProviderName = Annotated[str, BeforeValidator(choice("auto", *PROVIDERS))]

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from jobs.nearest import nearest
+from pipeline.control import latest_settings
 from pipeline.errors import JobRefusedError, NotFoundError
-from pipeline.job import Job, job_from_json
+from pipeline.job import Job, Settings, job_from_json
 from pipeline.layout import is_job_id, job_key
 from pipeline.ports import Store
 from pipeline.status import Status, read_status
@@ -23,6 +24,8 @@ class ListedJob:
     job: Job
     status: Status | None
     """None before its first driver."""
+    settings: Settings | None
+    """Those that hold; None for a job that was never submitted whole."""
 
 
 def job_ids(store: Store) -> Iterator[str]:
@@ -51,6 +54,14 @@ def read_job(store: Store, job: str) -> Job:
         raise JobRefusedError(f"{store.uri} holds no job {job}; `spotrender list` names those it holds") from None
     except (ValueError, KeyError, TypeError) as error:
         raise JobRefusedError(f"{job}: job.json cannot be read by this version of spotrender: {error}") from error
+
+
+def settings_there(store: Store, job: str) -> Settings | None:
+    """The settings of a job that hold, or None where there are none that this version can read."""
+    try:
+        return latest_settings(store, job)[1]
+    except (JobRefusedError, ValueError, KeyError, TypeError):
+        return None
 
 
 def find_job(store: Store, text: str) -> str:
@@ -102,7 +113,7 @@ def choose_job(text: str, known: Sequence[str], *, preferred: Collection[str], p
 def _listed(store: Store, job: str) -> ListedJob | None:
     """One job, or None when it cannot be read."""
     try:
-        return ListedJob(job=read_job(store, job), status=read_status(store, job))
+        return ListedJob(job=read_job(store, job), status=read_status(store, job), settings=settings_there(store, job))
     except JobRefusedError:
         return None
 

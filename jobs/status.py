@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from jobs.listing import find_job, read_job
-from pipeline.job import Job, JobState
+from jobs.listing import find_job, read_job, settings_there
+from pipeline.job import Job, JobState, Settings
 from pipeline.lease_state import read_lease
 from pipeline.ports import Store
 from pipeline.status import Status, read_status
@@ -26,6 +26,8 @@ class JobView:
     """When the driver spoke last, if that is too long ago for a job that runs."""
     driver: str = ""
     """Host and pid of who holds the job's lease; empty when nobody does, or it was not asked for."""
+    settings: Settings | None = None
+    """Those that hold; None for a job that was never submitted whole."""
 
     @property
     def state(self) -> JobState:
@@ -52,16 +54,17 @@ def read_view(store: Store, text: str, *, now: datetime) -> JobView:
     job = find_job(store, text)
     lease = read_lease(store, job)
     driver = "" if lease is None or lease.state.released else str(lease.state.owner)
-    return replace(view(read_job(store, job), read_status(store, job), now=now), driver=driver)
+    seen = view(read_job(store, job), read_status(store, job), now=now, settings=settings_there(store, job))
+    return replace(seen, driver=driver)
 
 
-def view(job: Job, status: Status | None, *, now: datetime) -> JobView:
+def view(job: Job, status: Status | None, *, now: datetime, settings: Settings | None = None) -> JobView:
     """Put together what is known, and notice a driver that went silent."""
     silent = None
     if status is not None and status.state in {JobState.RUNNING, JobState.RECOVERING, JobState.PENDING}:
         spoke = datetime.fromisoformat(status.updated_at).astimezone(UTC)
         silent = spoke if (now - spoke).total_seconds() > SILENT_SECONDS else None
-    return JobView(job=job, status=status, silent_since=silent)
+    return JobView(job=job, status=status, silent_since=silent, settings=settings)
 
 
 def view_to_json(seen: JobView) -> dict[str, Any]:
@@ -74,6 +77,9 @@ def view_to_json(seen: JobView) -> dict[str, Any]:
         "state": seen.state.value,
         "manifest": seen.job.manifest,
         "models": [model.name for model in seen.job.models],
+        "owner": seen.settings.owner if seen.settings else "",
+        "tags": dict(seen.settings.tags) if seen.settings else {},
+        "retention_seconds": seen.settings.retention_seconds if seen.settings else None,
         "submitted_at": seen.job.submitted_at.isoformat(),
         "driver": seen.driver,
         "silent_since": seen.silent_since.isoformat() if seen.silent_since else None,

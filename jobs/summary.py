@@ -104,6 +104,11 @@ def view_text(seen: "JobView", store: str) -> str:
     else:
         rows.append(("images", f"0 of {job.images:,}"))
     rows.append(("manifest", printable(job.manifest)))
+    if seen.settings and seen.settings.owner:
+        rows.append(("owner", printable(seen.settings.owner)))
+    if seen.settings and seen.settings.tags:
+        tags = ", ".join(f"{name}={text}" for name, text in sorted(seen.settings.tags.items()))
+        rows.append(("tags", printable(tags)))
     if seen.message:
         rows.append(("message", printable(seen.message)))
     return "\n".join([job.id, table(rows), next_lines(next_commands(job.id, store, seen.state))])
@@ -129,7 +134,8 @@ def _list_line(seen: "JobView", width: int) -> str:
     spent = dollars(status.usd if status else Decimal(0))
     state = "SILENT" if seen.silent_since else seen.state.value
     day = seen.job.submitted_at.strftime("%Y-%m-%d %H:%M")
-    return f"{seen.job.id:<{width}}  {state:<9}  {there:,}/{total:,}  {spent}  {day}"
+    owner = f"  {printable(seen.settings.owner, most=24)}" if seen.settings and seen.settings.owner else ""
+    return f"{seen.job.id:<{width}}  {state:<9}  {there:,}/{total:,}  {spent}  {day}{owner}"
 
 
 def submitted_text(result: "SubmitResult", costs: Sequence[tuple[str, str]]) -> str:

@@ -167,6 +167,9 @@ def settings_of(
         notify=targets(job_file.notify),
         on_rebalance=job_file.on_rebalance,
         outage_seconds=job_file.store_outage_seconds,
+        owner=job_file.owner,
+        tags=dict(job_file.tags),
+        retention_seconds=job_file.retention,
     )
 
 

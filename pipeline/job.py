@@ -161,6 +161,12 @@ class Settings:
     """When a cloud recommends to leave a node: `ignore`, or `leave` it when its task is done."""
     outage_seconds: float = 900.0
     """How long a store may be silent before the job stops."""
+    owner: str = ""
+    """Whose job it is, as its user wrote it; may be empty."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """Labels of the job; no image knows them."""
+    retention_seconds: float | None = None
+    """How long after the job's end its images are kept; None: nobody said."""
 
 
 def job_to_json(job: Job) -> bytes:
@@ -217,4 +223,7 @@ def settings_from_json(body: bytes) -> Settings:
         notify=tuple(values["notify"]),
         on_rebalance=values.get("on_rebalance", "ignore"),
         outage_seconds=float(values.get("outage_seconds", 900.0)),
+        owner=str(values.get("owner", "")),
+        tags={str(name): str(text) for name, text in values.get("tags", {}).items()},
+        retention_seconds=None if values.get("retention_seconds") is None else float(values["retention_seconds"]),
     )

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ValidationError, field_validator, model_va
 from jobs.jobfile import MAX_NAME, NAME, Budget, JobFile, slug
 from jobs.jobfile_loading import Options, PerRun, load, located, problem_lines
 from jobs.jobfile_notify import NotifyEntry
-from jobs.jobfile_values import Count, FilledText, UsdLimit, choice, shown
+from jobs.jobfile_values import Count, FilledText, Retention, UsdLimit, choice, shown
 from jobs.nightly.schedule import Schedule, cron_problem, zone_of
 from jobs.written import Written
 from jobs.yaml_document import Place, read_document
@@ -80,6 +80,8 @@ class Entry(Written):
     """Of each run, and goes before the job file's; and of a month."""
     notify: tuple[NotifyEntry, ...] | None = None
     """Who is told what happens to each run; goes before the job file's."""
+    retention: Retention | None = None
+    """How long `gc` keeps the images of a run; goes before the job file's."""
     only_new: bool = False
     """Render only rows of which some image was made by no job yet."""
     address: FilledText | None = None
@@ -199,6 +201,8 @@ def job_of(file: NightlyFile, entry: Entry, instant: datetime) -> JobFile:
         overrides.append((("budget", "usd_per_image"), entry.budget.usd_per_image))
     if entry.deadline is not None:
         overrides.append((("deadline",), entry.schedule.next_time(instant, entry.deadline).isoformat()))
+    if entry.retention is not None:
+        overrides.append((("retention",), f"{entry.retention:.0f}s"))
     if entry.notify is not None:
         overrides.append((("notify",), [one.model_dump(exclude_none=True) for one in entry.notify]))
     run = PerRun(date=local.date(), time=local.time(), seed=seed_of(instant))
