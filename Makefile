@@ -1,10 +1,11 @@
 # Two verbs for developers, test and lint; demo for everyone else. Each makes .venv by itself when it is missing or stale.
 #
 #   make demo    install, render the example manifest on this machine, say where the images are
-#   make test    every test but chaos, benchmarks and browser; TESTS=tests/pipeline runs a part
+#   make test    every test but chaos, benchmarks, browser and infrastructure; TESTS=tests/pipeline runs a part
 #   make test-browser   the report page in headless Chromium (Debian, Ubuntu: apt install chromium)
 #   make screenshot     take the README's picture of the report page anew
 #   make soak    the properties of recovery over 5,000 schedules that nobody has tried before; takes some minutes
+#   make test-infra     cluster files and Terraform, against servers on this machine; Terraform where it is installed
 #   make chaos   real drivers and clusters while drivers, workers, nodes and the store fail; CHAOS_SEED=7 for other failures
 #   make lint    ruff and mypy --strict
 #   make bench   the figures, each beside its baseline; make bench-gpu on a machine with a GPU
@@ -16,10 +17,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: demo test test-browser screenshot soak chaos lint bench bench-gpu clean
+.PHONY: demo test test-browser test-infra screenshot soak chaos lint bench bench-gpu clean
 
 PACKAGES := pipeline infra jobs configs tests
-TESTS ?= tests --ignore=tests/chaos --ignore=tests/benchmarks --ignore=tests/browser
+TESTS ?= tests --ignore=tests/chaos --ignore=tests/benchmarks --ignore=tests/browser --ignore=tests/infrastructure
 # Many tests wait for real clusters and real time-outs: three processes keep two cores busy.
 TEST_PROCESSES ?= 3
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
@@ -62,6 +63,10 @@ test: .venv/.installed
 test-browser: .venv/.installed
 	@echo "== test-browser: the report page in Chromium"
 	@.venv/bin/python -m pytest --durations=5 --durations-min=5 tests/browser
+
+test-infra: .venv/.installed
+	@echo "== test-infra: cluster files and Terraform"
+	@.venv/bin/python -m pytest --durations=5 --durations-min=5 tests/infrastructure
 
 screenshot: .venv/.installed
 	@echo "== screenshot: tests/browser/report.png"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli_cluster import cluster_app
 from jobs.cli_compare import compare
 from jobs.cli_control import cancel, logs, pause, resume, retry, set_
 from jobs.cli_diff import diff
@@ -75,6 +76,7 @@ for name, command in (
 ):
     app.command(name)(_interruptible(command))
 app.add_typer(nightly_app(_interruptible), name="nightly")
+app.add_typer(cluster_app(_interruptible), name="cluster")
 
 
 def _version(value: bool) -> None:

@@ -53,6 +53,12 @@ class Demand:
         return max(1, min(int(free), self.workers))
 
 
+def node_labels(node_type: str, market: str) -> dict[str, str]:
+    """Labels of a node of this type and market, with which every demand for it is met."""
+    labels = {NODE_TYPE_LABEL: node_type}
+    return labels | ({MARKET_LABEL: _MARKETS[market]} if market in _MARKETS else {})
+
+
 def demands(offers: tuple[NodeOffer, ...], *, cpus_per_worker: int, machine_has_gpu: bool) -> tuple[Demand, ...]:
     """One demand per offer.
 

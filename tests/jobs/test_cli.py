@@ -79,6 +79,7 @@ def test_commands_are_those_of_the_design() -> None:
     """What this version has of them."""
     assert commands() == [
         "cancel",
+        "cluster",
         "compare",
         "diff",
         "doctor",
