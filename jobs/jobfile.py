@@ -81,6 +81,10 @@ class NodeEntry(Written):
     max: Count = 1
     usd_per_hour: Usd | None = None
     """Price of the whole node; when left out, where `prices` of the job says."""
+    gpu: Text = ""
+    """What its GPUs are, or `cpu` for nodes that render on CPUs; of a type of your own."""
+    gpus: Count | None = None
+    """How many of them a node has, or how many CPU workers it holds; of a type of your own."""
     watts: Watts | None = None
     """Power that a machine of your own draws; comes on top of `usd_per_hour`."""
     usd_per_kwh: Usd | None = None
@@ -226,6 +230,14 @@ class JobFile(Written):
                 raise ValueError(f"nodes[{number}]: give watts and usd_per_kwh together")
             if node.watts is not None and node.type != "local" and node.usd_per_hour is None:
                 raise ValueError(f"nodes[{number}]: watts are of a machine of your own; give its usd_per_hour, too")
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_here_are_counted(self) -> Self:
+        """Refuse what this machine tells by itself."""
+        for number, node in enumerate(self.nodes):
+            if node.type == "local" and (node.gpu or node.gpus):
+                raise ValueError(f"nodes[{number}]: the GPUs of this machine are counted; leave gpu and gpus out")
         return self
 
     @model_validator(mode="after")

@@ -101,9 +101,14 @@ def _typed(
         ask: whether the provider may be asked while the job runs.
 
     Raises:
-        JobFileError: nobody knows a price; it is never taken for zero.
+        JobFileError: nobody knows a price, which is never taken for zero; or GPUs are said that are known.
     """
     known = types.get(entry.type)
+    if known and (entry.gpu or entry.gpus):
+        raise JobFileError(
+            f"nodes[{number}]: a {entry.type} has {known.gpus} x {known.gpu}; leave gpu and gpus out, which are for "
+            "node types of your own"
+        )
     provider, region = known.provider if known else "static", entry.region or (known.region if known else "")
     watched_by = entry.provider or (known.provider if known else "auto")
     live = False
@@ -129,8 +134,8 @@ def _typed(
         price_source=source,
         live=live,
         provider=watched_by,
-        gpu=known.gpu if known else "",
-        gpus=known.gpus if known else 1,
+        gpu=known.gpu if known else entry.gpu,
+        gpus=known.gpus if known else entry.gpus or 1,
         region=region,
         zone=entry.zone,
     )

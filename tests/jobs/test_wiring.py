@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from infra.stores.memory import MemoryStore
 from jobs.head_price import head_price
@@ -95,6 +96,18 @@ def test_every_node_has_a_price_and_its_source(entry: NodeEntry, price: str, sou
     (offer,) = node_offers(job_file(entry), {}, gpus_here=0)
     assert offer.usd_per_hour == Decimal(price)
     assert source in offer.price_source
+
+
+def test_node_type_of_ones_own_says_its_gpus() -> None:
+    """So a box with eight GPUs gets eight workers; what is known already, and what this machine counts, is refused."""
+    (offer,) = node_offers(
+        job_file(NodeEntry(type="my-own", usd_per_hour=Decimal(2), gpu="RTX 4090", gpus=8)), {}, gpus_here=0
+    )
+    assert (offer.gpu, offer.gpus) == ("RTX 4090", 8)
+    with pytest.raises(JobFileError, match=r"nodes\[0\]: a g6\.xlarge has 1 x L4; leave gpu and gpus out"):
+        node_offers(job_file(NodeEntry(type="g6.xlarge", gpus=8)), {}, gpus_here=0)
+    with pytest.raises(ValidationError, match="GPUs of this machine are counted"):
+        job_file(NodeEntry(type="local", market="local", gpus=8))
 
 
 def test_unknown_node_type_is_refused_with_the_nearest() -> None:
