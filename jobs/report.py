@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from jobs.card_market import card_market
 from jobs.list_prices import listed_on_demand
 from jobs.listing import choose_job, job_ids
 from jobs.report_lines import short
@@ -59,7 +60,14 @@ def reported(
     """
     jobs = resolve_jobs(store, texts, since=since)
     with open_ledger(store, jobs=jobs, since=since) as ledger:
-        report = make_report(ledger, by=by, since=since, list_price=listed_on_demand(store), time_line=time_line)
+        report = make_report(
+            ledger,
+            by=by,
+            since=since,
+            list_price=listed_on_demand(store),
+            time_line=time_line,
+            market=card_market,
+        )
         yield MadeReport(report=report, ledger=ledger, store=store)
 
 
@@ -67,7 +75,7 @@ def short_report(store: str, job: str) -> list[tuple[str, str]]:
     """`label, value` lines of one job's report, for the end of a submit."""
     place = open_store(store)
     with open_ledger(place, jobs=(job,)) as ledger:
-        return short(make_report(ledger, list_price=listed_on_demand(place)))
+        return short(make_report(ledger, list_price=listed_on_demand(place), market=card_market))
 
 
 def resolve_jobs(store: Store, texts: Sequence[str], *, since: date | None = None) -> tuple[str, ...]:

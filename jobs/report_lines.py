@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from jobs.terminal_text import dollars, size
 from pipeline.reports.figures import Group, Report
+from pipeline.reports.gpu_usage import overall
 
 LOST = ("lost_to_preemption", "lost_to_failure", "duplicate")
 """Categories that are told as `lost` where there is little room."""
@@ -38,12 +39,25 @@ def headline(report: Report) -> list[tuple[str, str]]:
     ]
     if report.images_per_usd is not None:
         rows.append(("per dollar", f"{report.images_per_usd:,.{0 if report.images_per_usd >= 10 else 2}f} images"))
+    rows += gpus(report)
     rows += saved(report)
     rows += storage(report)
     if report.price_sources:
         more = " and others" if len(report.price_sources) > _SOURCES else ""
         rows.append(("prices", "; ".join(report.price_sources[:_SOURCES]) + more))
     return rows
+
+
+def gpus(report: Report) -> list[tuple[str, str]]:
+    """How hard the GPUs worked while they rendered, and what the dearest images took of the memory, if anybody told."""
+    busy, watts, joules = overall(report.gpu_usages)
+    said = [] if busy is None else [f"busy {busy * 100:.0f} % of the rendering"]
+    if watts is not None and joules is not None:
+        said.append(f"{watts:,.0f} W on average, {joules / 3_600_000:,.2f} kWh")
+    most = next((one for one in report.gpu_usages if one.memory_bytes and one.gpu not in {"", "cpu"}), None)
+    if most is not None and most.memory_bytes:
+        said.append(f"{size(most.memory_bytes)} held at most for {most.model} on {most.gpu}, batch {most.batch_size}")
+    return [("GPUs", "; ".join(said))] if said else []
 
 
 def storage(report: Report) -> list[tuple[str, str]]:

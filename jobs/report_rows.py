@@ -16,6 +16,7 @@ from jobs.terminal_text import printable
 from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
 from pipeline.money import NANO
 from pipeline.reports.figures import NS_PER_HOUR, Group, Report
+from pipeline.reports.gpu_usage import GpuUsage
 
 _MONEY = pa.decimal128(38, 9)
 _RATIO = pa.decimal128(38, 6)
@@ -132,6 +133,7 @@ def document(report: Report) -> dict[str, Any]:
         "groups_left_out": report.groups_left_out,
         "by_node_type": [_group(group) for group in report.by_node_type],
         "failures": [_plain(failure) for failure in report.failures],
+        "gpu_usages": [_usage(usage) for usage in report.gpu_usages],
         "advice": report.advice and _plain(report.advice),
         "price_sources": list(report.price_sources),
         "last_heartbeat_at": report.last_heartbeat_at and report.last_heartbeat_at.isoformat(),
@@ -147,6 +149,12 @@ def _group(group: Group) -> dict[str, Any]:
         name: float(value) if COLUMNS.field(name).type == _RATIO and value is not None else _text(value)
         for name, value in values.items()
     }
+
+
+def _usage(usage: GpuUsage) -> dict[str, Any]:
+    values = {field.name: getattr(usage, field.name) for field in fields(usage)}
+    told = {name: values[name] for name in ("busy", "watts", "joules")}
+    return values | {"usd": _money(usage.usd)} | {name: one and float(one) for name, one in told.items()}
 
 
 def _plain(value: Any) -> Mapping[str, Any]:

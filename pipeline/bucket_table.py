@@ -48,18 +48,38 @@ def _record_columns(named: dict[str, Record]) -> dict[str, pa.Array]:
 
     names = ("node_session", "provider", "node_type", "market", "gpu", "region", "zone")
     sizes = [record.profile.batch_size if record.profile else 0 for record in records]
-    return {name: of_node(name) for name in names} | {
-        "task_id": column("task_id", [record.task for record in records]),
-        "attempt_id": column("attempt_id", [record.attempt for record in records]),
-        "model": column("model", [record.model for record in records]),
-        "width": column("width", [record.width for record in records]),
-        "height": column("height", [record.height for record in records]),
-        "steps": column("steps", [record.steps for record in records]),
-        "batch_size": column("batch_size", sizes),
-        "started_at": instants("started_at", [record.started_ns for record in records]),
-        "ended_at": instants("ended_at", [record.ended_ns for record in records]),
-        "record": column("record", list(named)),
-    }
+    return (
+        {name: of_node(name) for name in names}
+        | {
+            "task_id": column("task_id", [record.task for record in records]),
+            "attempt_id": column("attempt_id", [record.attempt for record in records]),
+            "model": column("model", [record.model for record in records]),
+            "width": column("width", [record.width for record in records]),
+            "height": column("height", [record.height for record in records]),
+            "steps": column("steps", [record.steps for record in records]),
+            "batch_size": column("batch_size", sizes),
+            "started_at": instants("started_at", [record.started_ns for record in records]),
+            "ended_at": instants("ended_at", [record.ended_ns for record in records]),
+            "record": column("record", list(named)),
+        }
+        | {name: column(name, [_told(name, record) for record in records]) for name in _TOLD}
+    )
+
+
+_TOLD = ("precision", "memory_bytes", "gpu_busy", "gpu_watts")
+
+
+def _told(name: str, record: Record) -> Any:
+    """What only a batch has that was rendered, and the last two only where the GPU's driver tells."""
+    use = record.gpu_use
+    match name:
+        case "precision":
+            return record.profile.precision if record.profile else None
+        case "memory_bytes":
+            return record.memory_bytes or None
+        case "gpu_busy":
+            return use.busy if use else None
+    return use.watts if use else None
 
 
 def _costs(

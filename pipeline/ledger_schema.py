@@ -46,6 +46,11 @@ IMAGES = pa.schema(
         ("spent_usd", _MONEY),
         ("record", pa.string()),
         ("message", pa.string()),
+        # Of the batch: the most that the device held at once, and what its driver told; null where nobody did.
+        ("precision", pa.string()),
+        ("memory_bytes", pa.int64()),
+        ("gpu_busy", pa.float64()),
+        ("gpu_watts", pa.float64()),
     ]
 )
 
@@ -107,7 +112,10 @@ row group, a reader skips what it does not ask for. Whole jobs and days are skip
 LATER_COLUMNS = frozenset({"heartbeat_at", "node_gpus", "launched_at", "prices"}) | {
     f"{part}_{unit}" for part in STARTUP_PARTS for unit in ("seconds", "usd", "nanoseconds")
 }
-"""Columns that files of this schema version, written before they were added, do not have: read as null."""
+"""Columns that nodes files of this schema version, written before they were added, do not have: read as null."""
+
+LATER_IMAGE_COLUMNS = frozenset({"precision", "memory_bytes", "gpu_busy", "gpu_watts"})
+"""The same of images files."""
 
 
 def ledger_file(kind: Literal["images", "nodes"], table: pa.Table, **facts: object) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 from jobs.report import MadeReport
-from jobs.report_lines import count, known, lost_usd, share, storage, title
+from jobs.report_lines import count, gpus, known, lost_usd, share, storage, title
 from jobs.report_page.charts import COLOURS, MOST_SESSIONS, charts, type_colours
 from jobs.report_page.gallery import Shown, gallery
 from jobs.report_page.scripts import as_data, library, policy, shipped
@@ -15,6 +15,7 @@ from jobs.terminal_text import dollars, printable
 from pipeline.errors import SpotrenderError
 from pipeline.job import JobState
 from pipeline.reports.figures import Group, Report
+from pipeline.reports.gpu_usage import overall
 from pipeline.status import Status, read_status
 
 _LONGEST_PROMPT = 600
@@ -130,6 +131,9 @@ def _figures(report: Report) -> list[dict[str, str]]:
         instead = f"{dollars(against.usd)} instead of {dollars(against.on_demand_usd)} on demand"
         value = dollars(max(against.saved_usd, Decimal(0)))
         figures.append(("saved", value, f"{part} {'less' if against.saved_usd >= 0 else 'more'}: {instead}"))
+    if rows := gpus(report):
+        busy, _, _ = overall(report.gpu_usages)
+        figures.append(("GPUs busy", "-" if busy is None else f"{busy * 100:.0f} %", rows[0][1]))
     if report.storage is not None and (rows := storage(report)):
         figures.append(("storage", dollars(report.storage.requests_usd), "; ".join(value for _, value in rows)))
     return [{"label": label, "value": value, "more": printable(more)} for label, value, more in figures]

@@ -21,6 +21,7 @@ def write_page(store: Store, job: str) -> bool:
 
 def _page(store: Store, job: str) -> bytes:
     """The page; what it takes is loaded only now, when nothing else is waiting."""
+    from jobs.card_market import card_market
     from jobs.list_prices import listed_on_demand
     from jobs.report import MadeReport
     from jobs.report_page.page import as_html
@@ -28,5 +29,5 @@ def _page(store: Store, job: str) -> bytes:
     from pipeline.reports.making import make_report
 
     with open_ledger(store, jobs=(job,)) as ledger:
-        report = make_report(ledger, list_price=listed_on_demand(store), time_line=True)
+        report = make_report(ledger, list_price=listed_on_demand(store), time_line=True, market=card_market)
         return as_html(MadeReport(report=report, ledger=ledger, store=store))

@@ -3,12 +3,14 @@
 Each line has its own arithmetic over the report's tables; the one that would have saved most is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
 from pipeline.reports.figures import Advice, Group
+from pipeline.reports.gpu_usage import GpuUsage
 from pipeline.reports.ledger import Ledger
+from pipeline.reports.right_sizing import Market, cheaper_card
 
 _STARTUP_SHARE = Decimal("0.1")
 """A node session should spend no more than this on its start."""
@@ -19,9 +21,19 @@ _ENOUGH_HOURS = Decimal(1)
 _NS_PER_HOUR = Decimal(3_600_000_000_000)
 
 
-def advise(ledger: Ledger, everything: Group) -> Advice | None:
-    """The advice that would have saved most; None where none would have saved anything."""
-    found = [advice for rule in _RULES if (advice := rule(ledger, everything)) is not None and advice.saved_usd > 0]
+def advise(
+    ledger: Ledger, everything: Group, usages: Sequence[GpuUsage] = (), market: Market | None = None
+) -> Advice | None:
+    """The advice that would have saved most; None where none would have saved anything.
+
+    Args:
+        ledger: after `gather`.
+        everything: its total.
+        usages: what the batches took of their GPUs.
+        market: what other cards can and cost; None: nobody knows.
+    """
+    told = [*(rule(ledger, everything) for rule in _RULES), cheaper_card(usages, everything, market)]
+    found = [advice for advice in told if advice is not None and advice.saved_usd > 0]
     return max(found, key=lambda advice: advice.saved_usd, default=None)
 
 

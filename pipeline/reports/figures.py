@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from pipeline.reports.gpu_usage import GpuUsage
 from pipeline.storage_cost import StorageCost
 
 NS_PER_HOUR = Decimal(3_600_000_000_000)
@@ -185,6 +186,8 @@ class Report:
     saved: Saved
     failures: tuple[Failure, ...]
     """Dearest first."""
+    gpu_usages: tuple[GpuUsage, ...]
+    """What the images took of their GPUs, as far as anybody told; the dearest kinds first."""
     advice: Advice | None
     """None where nothing could have been saved."""
     sessions: tuple[Session, ...]

@@ -15,13 +15,15 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import NotFoundError
 from pipeline.layout import is_job_id
-from pipeline.ledger_schema import IMAGES, LATER_COLUMNS, LEDGER_SCHEMA, NODES
+from pipeline.ledger_schema import IMAGES, LATER_COLUMNS, LATER_IMAGE_COLUMNS, LEDGER_SCHEMA, NODES
 from pipeline.ports import Store
 
 Kind = Literal["images", "nodes"]
 
 SCHEMAS: Final[Mapping[Kind, pa.Schema]] = MappingProxyType({"images": IMAGES, "nodes": NODES})
 """Ledger -> its columns."""
+
+_LATER: Final[Mapping[Kind, frozenset[str]]] = MappingProxyType({"images": LATER_IMAGE_COLUMNS, "nodes": LATER_COLUMNS})
 
 _DAY = re.compile(r"date=(\d{4}-\d{2}-\d{2})/")
 
@@ -110,7 +112,7 @@ def _checked(kind: Kind, job: str, key: str, path: Path) -> LedgerFile | str:
         return f"{key}: ledger schema {version!r}, this version reads {LEDGER_SCHEMA}"
     for column in SCHEMAS[kind]:
         place = schema.get_field_index(column.name)
-        if place < 0 and column.name not in LATER_COLUMNS:
+        if place < 0 and column.name not in _LATER[kind]:
             return f"{key}: column {column.name} is missing"
         if place >= 0 and schema.field(place).type != column.type:
             return f"{key}: column {column.name} is {schema.field(place).type}, not {column.type}"

@@ -10,8 +10,10 @@ from pipeline.overhead import told_overhead
 from pipeline.reports.advice import advise
 from pipeline.reports.by import NODE_KEYS, By, parse_by
 from pipeline.reports.figures import Failure, Group, ListPrice, Report, Saved
+from pipeline.reports.gpu_usage import gpu_usages
 from pipeline.reports.ledger import Ledger
 from pipeline.reports.notes import notes_on, overhead_notes, untagged
+from pipeline.reports.right_sizing import Market
 from pipeline.reports.storage import storage_of
 from pipeline.reports.summing import gather, groups, total
 from pipeline.reports.timeline import last_heartbeat, sessions, slots
@@ -32,6 +34,7 @@ def make_report(
     since: date | None = None,
     list_price: ListPrice = nobody_knows,
     time_line: bool = False,
+    market: Market | None = None,
 ) -> Report:
     """All figures.
 
@@ -41,6 +44,7 @@ def make_report(
         since: said in the report; the ledger was opened with it.
         list_price: on-demand prices, to tell what was saved.
         time_line: whether `sessions` and `over_time` are wanted; they read the images once more.
+        market: what other cards can and cost, to tell whether a cheaper one would have done.
 
     Raises:
         JobFileError: nothing is grouped by this.
@@ -57,6 +61,7 @@ def make_report(
     by_type, _ = groups(ledger, _BY_TYPE)
     by_type = [group for group in by_type if group.nodes]
     unheld, told = _unheld(ledger), _told(ledger)
+    usages = gpu_usages(ledger)
     if key.text == "cause":
         chosen, left_out = [_failed(failure) for failure in failures], 0
     else:
@@ -74,7 +79,8 @@ def make_report(
         groups_left_out=left_out,
         saved=_saved(ledger, list_price),
         failures=tuple(failures),
-        advice=advise(ledger, everything),
+        gpu_usages=usages,
+        advice=advise(ledger, everything, usages, market),
         sessions=tuple(shown),
         sessions_left_out=more,
         over_time=tuple(slots(ledger)) if time_line else (),

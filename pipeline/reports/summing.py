@@ -59,7 +59,12 @@ def gather(ledger: Ledger, by: By) -> None:
                coalesce(sum(spent_gpu_nanoseconds), 0)::HUGEINT AS nanoseconds,
                coalesce(sum(bytes), 0)::HUGEINT AS bytes,
                max(ended_at) AS last_at, max(batch_size) AS batch_size,
-               arg_max(epoch_us(ended_at) - epoch_us(started_at), ended_at) AS last_batch_us
+               arg_max(epoch_us(ended_at) - epoch_us(started_at), ended_at) AS last_batch_us,
+               max(precision) AS precision, max(memory_bytes) AS memory_bytes,
+               sum(gpu_busy * spent_gpu_nanoseconds) AS busy,
+               sum(spent_gpu_nanoseconds) FILTER (gpu_busy IS NOT NULL)::DOUBLE AS busy_told,
+               sum(gpu_watts * spent_gpu_nanoseconds) AS watts,
+               sum(spent_gpu_nanoseconds) FILTER (gpu_watts IS NOT NULL)::DOUBLE AS watts_told
         FROM images GROUP BY ALL"""
     )
 

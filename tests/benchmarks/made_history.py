@@ -86,6 +86,10 @@ def _bucket(bucket: int, count: int, names: list[str]) -> pa.Table:
         "steps": 30,
         "batch_size": 8,
         "message": "",
+        "precision": "fp16",
+        "memory_bytes": 15 << 30,
+        "gpu_busy": 0.97,
+        "gpu_watts": 70.0,
     }
     columns |= {name: pa.repeat(pa.scalar(value, IMAGES.field(name).type), count) for name, value in same.items()}
     return pa.table([columns[name] for name in IMAGES.names], schema=IMAGES)

@@ -20,7 +20,7 @@ from pipeline.money import interval_nano_usd, split, usd
 from pipeline.nodes_ledger import write_nodes_ledger
 from pipeline.plan import task_id
 from pipeline.ports import Store
-from pipeline.record import Node, Outcome, Profile, Record, RecordedImage
+from pipeline.record import GpuUse, Node, Outcome, Profile, Record, RecordedImage
 from pipeline.tally import StoredRecord
 from tests.jobs.made_job import NOW, make_job
 
@@ -42,6 +42,8 @@ class Batch:
     height: int = 64
     steps: int = 4
     tags: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int = 0
+    gpu_use: GpuUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Life:
     provider: str = "aws"
     zone: str = "us-east-1a"
     usd_per_hour: Decimal = Decimal("0.36")
+    gpu: str = "L4"
     node_id: str = ""
     starts: float = 0
     """Seconds after the job's submit."""
@@ -106,7 +109,7 @@ def _live(job: Job, life: Life, at_ns: int, numbers: "itertools.count[int]") -> 
         provider=life.provider,
         node_type=life.node_type,
         market=life.market,
-        gpu="L4",
+        gpu=life.gpu,
         gpu_count=1,
         region=life.zone[:-1],
         zone=life.zone,
@@ -173,6 +176,8 @@ def _record(
         ended_ns=ended_ns,
         gpu_nanoseconds=ended_ns - began_ns,
         usd=usd(cost),
+        memory_bytes=batch.memory_bytes,
+        gpu_use=batch.gpu_use,
         images=tuple(replace(image, gpu_nanoseconds=time, usd=usd(money)) for image, time, money in shares),
     )
 

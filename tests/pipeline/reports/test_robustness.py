@@ -1,5 +1,6 @@
 """A report is made of whatever the ledger holds: it adds up for any history, and says what is out of the ordinary."""
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from infra.stores.memory import MemoryStore
 from pipeline.job import Job
 from pipeline.layout import ledger_nodes_key
-from pipeline.ledger_schema import LATER_COLUMNS, NODES, ledger_file
+from pipeline.ledger_schema import LATER_COLUMNS, LATER_IMAGE_COLUMNS, NODES, ledger_file
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import open_ledger
 from pipeline.reports.making import make_report
@@ -139,6 +140,9 @@ def test_files_from_before_a_column_was_added_are_read_with_the_others() -> None
     old = make_ledger(store, [Life(name="a", batches=[Batch()])], name="old")
     make_ledger(store, [Life(name="b", batches=[Batch()], ends="running")], name="new")
     change_nodes(store, old, lambda table: table.drop_columns(sorted(LATER_COLUMNS)))
+    for info in list(store.list(f"ledger/images/date={old.date}/job={old.id}/")):
+        table = pq.read_table(io.BytesIO(store.get(info.key)))
+        store.put(info.key, ledger_file("images", table.drop_columns(sorted(LATER_IMAGE_COLUMNS))))
     report = report_on(store)
     assert (report.total.rendered, report.total.nodes, report.skipped) == (8, 2, ())
 
