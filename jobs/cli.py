@@ -15,6 +15,7 @@ from jobs.cli_control import cancel, logs, pause, resume, retry, set_
 from jobs.cli_diff import diff
 from jobs.cli_gpus import fit, gpus
 from jobs.cli_images import download, verify
+from jobs.cli_models import models_app
 from jobs.cli_nightly import nightly_app
 from jobs.cli_output import complain
 from jobs.cli_plan import plan
@@ -77,6 +78,7 @@ for name, command in (
     app.command(name)(_interruptible(command))
 app.add_typer(nightly_app(_interruptible), name="nightly")
 app.add_typer(cluster_app(_interruptible), name="cluster")
+app.add_typer(models_app(_interruptible), name="models")
 
 
 def _version(value: bool) -> None:

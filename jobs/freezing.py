@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-from jobs.jobfile import JobFile
-from jobs.jobfile_model import DistilledEntry
+from jobs.jobfile import DistilledEntry, JobFile
 from jobs.performance import with_performance
 from jobs.profiles import profile_names, read_profile
+from jobs.token_counting import TokenCounter
 from jobs.wildcard_files import wildcard_reader
-from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of
+from jobs.wiring import open_manifest, open_store, precision_problem, resolve_model, settings_of
 from pipeline.assignment import Output
 from pipeline.errors import ModelError
 from pipeline.job import Job, NodeOffer, Settings, TaskSizes
@@ -119,7 +119,7 @@ def freeze(
     cluster: tuple[int, int] | None = None,
     now: datetime | None = None,
     only_rows: "NDArray[np.bool_] | None" = None,
-    resolve: Callable[..., Model] = resolve_model,
+    resolve: Callable[..., Model] | None = None,
 ) -> Iterator[Frozen]:
     """Read and check everything that a job is made of. Nothing is written to the store.
 
@@ -130,13 +130,15 @@ def freeze(
         cluster: nodes of the cluster that the job is for, and GPUs of each; None for this machine.
         now: the instant of the submit; the present one when not given.
         only_rows: which rows, after templates and sweep, the job is of; None: all.
-        resolve: makes models of names; a model without a revision is one that is only planned with.
+        resolve: makes models of names; a model without a revision is one that is only planned with. None: as
+            `resolve_model` does with the job's store.
 
     Raises:
         UserError: the manifest, the model or the settings have problems; all problems of a manifest at once.
     """
     settings = settings_of(job_file, environ, cluster=cluster)
-    models = Models(job_file, settings.nodes, resolve=resolve)
+    store = open_store(job_file.store)
+    models = Models(job_file, settings.nodes, resolve=resolve or partial(resolve_model, store=store))
     own = models[job_file.model]
     if problem := precision_problem(own.precision, settings.nodes):
         raise ModelError(f"model {own.name}: {problem}")
@@ -159,7 +161,8 @@ def freeze(
         rows = expansion.rows(read_rows(stream, name, problems), problems)
         if only_rows is not None:
             rows = (row for row, wanted in zip(rows, only_rows, strict=True) if wanted)
-        spooled = spool(rows, resolver, Path(folder), problems, count_tokens=_count_tokens)
+        count_tokens = TokenCounter(store, Path(folder) / "tokenizers")
+        spooled = spool(rows, resolver, Path(folder), problems, count_tokens=count_tokens)
         used = {name: models[name] for name in dict.fromkeys(spooled.variant_models)}
         job = Job(
             name=job_file.name,
@@ -217,14 +220,6 @@ def _problem(output: Output, model: Model, variant: Variant) -> str | None:
 
     problem = renderer_kind(model.renderer).problem(model, variant)
     return problem or size_problem(output, variant.width, variant.height)
-
-
-def _count_tokens(model: Model, prompt: str) -> int | None:
-    if not model.revision:
-        return None
-    from pipeline.renderers.table import renderer_kind
-
-    return renderer_kind(model.renderer).count_tokens(model, prompt)
 
 
 def _lora(source: str, scale: float) -> Lora:

@@ -9,6 +9,7 @@ from pipeline.catalogue.catalogue import Catalogue
 from pipeline.catalogue.models import CatalogueModel
 from pipeline.errors import ModelError
 from pipeline.model import Model
+from pipeline.ports import Store
 from pipeline.renderers.diffusion.families import FAMILIES
 
 Resolve = Callable[..., Model]
@@ -23,17 +24,18 @@ class PlannedModels:
 
     Args:
         catalogue: knows models that are not here.
+        store: that may have them.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, store: Store) -> None:
+        self._catalogue, self._store = catalogue, store
         self.notes: list[str] = []
         """What was said of models that could not be resolved."""
 
     def __call__(self, name: str, *, precision: str | None = None, batch_size: int | None = None, **more: Any) -> Model:
         """As `resolve_model`. Raises: ModelError: it cannot be resolved, and the catalogue does not know it."""
         try:
-            return resolve_model(name, precision=precision, batch_size=batch_size, **more)
+            return resolve_model(name, precision=precision, batch_size=batch_size, store=self._store, **more)
         except ModelError as error:
             profile = read_profile(name)
             known = self._catalogue.model(name) or (self._catalogue.model(profile.source) if profile else None)

@@ -92,10 +92,10 @@ def plan_job(
     """
     catalogue = read_catalogue()
     entries = job_file.nodes or _all_types(nodes)
-    planned = PlannedModels(catalogue)
+    store = open_store(job_file.store)
+    planned = PlannedModels(catalogue, store)
     frozen_with = job_file if job_file.nodes else job_file.model_copy(update={"nodes": _UNDECIDED})
     with freeze(frozen_with, environ=os.environ, stdin=stdin or sys.stdin.buffer, resolve=planned) as frozen:
-        store = open_store(job_file.store)
         plan = Plan(frozen.table(), frozen.job.sizes)
         missing = missing_images(store, frozen.job, plan)
         with open_ledger(store) as ledger:

@@ -176,7 +176,7 @@ def _model_here(job: Job, model: Model) -> Model:
             f"{job.id}: frozen with {model.renderer} pixel version {model.pixel_version}, this is {version};"
             " resume it with the version of spotrender that began it, or give it a new name"
         )
-    if not Path(model.source).is_absolute() or Path(model.source).exists():
+    if model.weights or not Path(model.source).is_absolute() or Path(model.source).exists():
         return model
     try:
         found = resolve_model(model.name, precision=model.precision, options=dict(model.options))

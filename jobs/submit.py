@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from jobs.computing import IN_PROCESS, size_of
@@ -17,7 +18,7 @@ from jobs.head_price import head_price
 from jobs.jobfile import JobFile
 from jobs.shown_requests import ShownRequest, first_requests
 from jobs.spending import spent_on
-from jobs.wiring import open_store
+from jobs.wiring import open_store, resolve_here_first, resolve_model
 from pipeline.control import Order, ask, latest_settings, put_settings
 from pipeline.errors import AlreadyExistsError, JobRefusedError
 from pipeline.estimates.quote import Dollars
@@ -98,7 +99,8 @@ def validate(
     Raises:
         UserError: with every problem.
     """
-    with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer) as frozen:
+    look = partial(resolve_model if cost else resolve_here_first, store=open_store(job_file.store))
+    with freeze(job_file, environ=os.environ, stdin=stdin or sys.stdin.buffer, resolve=look) as frozen:
         plan = Plan(frozen.table(), frozen.job.sizes)
         store = open_store(job_file.store) if cost else None
         return ValidationResult(
@@ -254,9 +256,11 @@ def check_pixel_versions(there: Job, here: Job) -> None:
 
 
 def _present_sources(there: Job, here: Job) -> tuple[Model, ...]:
-    """The frozen models, loaded from where they are now: the same weights may lie in another folder."""
-    sources = {model.revision: model.source for model in here.models}
-    return tuple(replace(model, source=sources[model.revision]) for model in there.models)
+    """The frozen models, loaded from where they are now: the same weights may lie in another folder, or the store."""
+    places = {model.revision: (model.source, model.weights) for model in here.models}
+    return tuple(
+        replace(model, source=places[model.revision][0], weights=places[model.revision][1]) for model in there.models
+    )
 
 
 def result_of(status: Status, store: Store, warnings: tuple[str, ...]) -> SubmitResult:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from jobs.jobfile import JobFile
 from jobs.jobfile_notify import targets
 from jobs.nearest import did_you_mean
 from jobs.node_offers import capped, node_offers
 from jobs.profiles import ModelProfile, node_types, profile_names, read_profile
-from pipeline.errors import JobFileError, ModelError, NotFoundError, StoreRefusedError
+from pipeline.errors import JobFileError, ModelError, NotFoundError, StoreRefusedError, StoreUnavailableError
 from pipeline.job import NodeOffer, Settings
 from pipeline.model import Model
 from pipeline.ports import Store
@@ -40,35 +40,82 @@ def store_of(uri: str | None, environ: Mapping[str, str]) -> Store:
 
 
 def resolve_model(
-    name: str, *, precision: str | None = None, batch_size: int | None = None, options: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    precision: str | None = None,
+    batch_size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    store: Store | None = None,
 ) -> Model:
-    """Freeze a model: a profile's name, a folder, a single file or a hub repository.
+    """Freeze a model: a profile's name, a folder, a single file, a hub repository, or one that the store has.
+
+    What was pushed into the store is taken from there, by this process and by workers: the hub is not asked.
 
     Args:
         name: as the user wrote it; becomes the model's name.
         precision: `fp32`, `fp16` or `bf16`; None: the profile's, or the renderer's own choice.
         batch_size: preferred device batch.
         options: for the renderer; they override the profile's.
+        store: that may have the model; None: it is not asked.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
     """
     from pipeline.renderers.table import renderer_kind
 
-    profile = read_profile(name)
-    if profile is None:
-        _refuse_misspelt(name)
-        profile = ModelProfile(name=name, source=name, licence="unknown")
+    profile = read_profile(name) or ModelProfile(name=name, source=name, licence="unknown")
     defaults = profile.defaults.model_dump(include={"width", "height", "steps", "guidance_scale", "scheduler"})
     chosen: dict[str, Any] = defaults | {"precision": precision or profile.precision, "batch_size": profile.batch_size}
-    chosen |= profile.options | dict(options or {})
-    chosen = {key: _plain(value) for key, value in chosen.items() if value is not None}
-    model = renderer_kind(profile.renderer).resolve(profile.source, **chosen)
+    chosen = plain_options(chosen | profile.options | dict(options or {}))
+    kind = renderer_kind(profile.renderer)
+    if store is not None and profile.renderer == "diffusers":
+        model = _by_store(kind, name, profile.source, chosen, store)
+    else:
+        _refuse_misspelt(name)
+        model = kind.resolve(profile.source, **chosen)
     return replace(model, name=name, batch_size=batch_size or model.batch_size)
+
+
+def resolve_here_first(name: str, *, store: Store, **values: Any) -> Model:
+    """As `resolve_model`, but the store is asked only for what is not found without it, or not at all if it is silent.
+
+    Raises:
+        ModelError: as there.
+    """
+    try:
+        return resolve_model(name, **values)
+    except ModelError as error:
+        try:
+            return resolve_model(name, store=store, **values)
+        except (StoreRefusedError, StoreUnavailableError):
+            raise error from None
+
+
+def _by_store(kind: Any, name: str, source: str, options: Mapping[str, Any], store: Store) -> Model:
+    """A model of which the store may have the files. Raises: ModelError."""
+    from pipeline.pushed_models import find_weights, folder_name, weights_of_folder
+    from pipeline.renderers.diffusion.stored import StoredFiles
+
+    if Path(source).expanduser().exists():
+        model: Model = kind.resolve(source, **options)
+        called = folder_name(source, profile=name if name != source else "")
+        return replace(model, weights=weights_of_folder(store, called, model))
+    weights = find_weights(store, source, options)
+    if weights is not None:
+        return cast("Model", kind.resolve_stored(source, StoredFiles(weights, store), **options))
+    _refuse_misspelt(name)
+    return cast("Model", kind.resolve(source, **options))
+
+
+def plain_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as renderers take them, without those that are None."""
+    return {key: _plain_value(value) for key, value in values.items() if value is not None}
 
 
 def _refuse_misspelt(name: str) -> None:
     """A bare word that is no profile and nothing on disk is a slip of the keyboard."""
+    if read_profile(name) is not None:
+        return
     if _REPOSITORY.fullmatch(name) or Path(name).expanduser().exists() or os.sep in name:
         return
     known = profile_names()
@@ -76,7 +123,7 @@ def _refuse_misspelt(name: str) -> None:
     raise ModelError(f'there is no model "{name}"{hint} (or give a folder, a file or a hub repository org/name)')
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """Option values as renderers take them: numbers with a fraction as floats."""
     return float(value) if isinstance(value, Decimal) else value
 

@@ -128,3 +128,25 @@ def price_key(source: str, region: str, name: str) -> str:
 def nightly_key(entry: str) -> str:
     """What is known of the runs of one entry of a nightly file."""
     return f"nightly/{entry}.json"
+
+
+def model_blob_key(sha256: str) -> str:
+    """One file of some models, under the hash of its content."""
+    return f"models/blobs/{sha256}"
+
+
+MODEL_BLOBS = "models/blobs/"
+"""All files of all models."""
+
+MODELS = "models/"
+"""Files and manifests of all models."""
+
+
+def model_manifests_folder(name: str) -> str:
+    """The manifests of one model; `name` is a slug, and not `blobs`."""
+    return f"models/{name}/"
+
+
+def model_manifest_key(name: str, revision: str) -> str:
+    """Which files make one revision of a model, create-only."""
+    return f"models/{name}/{revision}.json"

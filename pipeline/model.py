@@ -46,5 +46,7 @@ class Model:
     """Levers of the performance profile that change pixels, by the name of the request's field; empty for none."""
     distilled: dict[str, Any] = field(default_factory=dict)
     """Fields of `pipeline.distilled.Distilled`; empty for none."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Where its files lie in the store: `manifest` is the key, `content` what that must name; empty: by `source`."""
     max_pixels: int = 4096 * 4096
     """Width x height above this is refused as absurd."""

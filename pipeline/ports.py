@@ -85,6 +85,18 @@ class Store(Protocol):
         """Remove the object; no error if there is none."""
 
 
+@runtime_checkable
+class Ranged(Protocol):
+    """A store that gives parts of an object. Safe to call from several threads."""
+
+    def read_part(self, key: str, start: int, buffer: memoryview) -> None:
+        """Fill the buffer with the object's bytes from `start` on; raises as a `Store`, also where there are too few.
+
+        Raises:
+            NotFoundError: there is no such object.
+        """
+
+
 class Clock(Protocol):
     """Time and waiting, handed in."""
 

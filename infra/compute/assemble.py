@@ -7,6 +7,7 @@ from infra.compute.cache_key import cache_key, compiles
 from infra.compute.gpu import gpu_present
 from infra.compute.gpu_gauge import open_gauge
 from infra.compute.spec import ComputeSpec
+from infra.compute.stored_weights import StoredWeights
 from infra.stores.table import open_store
 from pipeline.errors import ClusterRefusedError, NotFoundError
 from pipeline.layout import probe_key
@@ -46,11 +47,12 @@ def assemble_worker(post: Post, *, clock: Clock) -> Worker:
     """
     spec = post.spec
     store = open_store(spec.store_uri)
+    weights = StoredWeights(store, os.environ)
 
     def load(model: Model) -> Renderer:
         check_store(store, spec.probe_token)
         check_device(post.device)
-        return renderer_kind(model.renderer).load(model, device=post.device, threads=post.threads)
+        return renderer_kind(model.renderer).load(weights.here(model), device=post.device, threads=post.threads)
 
     return Worker(
         name=post.name,

@@ -17,7 +17,7 @@ from infra.stores.disk_files import HIDDEN, TakenError, etag_of
 from infra.stores.disk_walk import folders, walk
 from infra.stores.disk_writer import DiskWriter
 from infra.stores.keys import check_folder, check_key, check_prefix
-from pipeline.errors import AlreadyExistsError, NotFoundError, StoreRefusedError
+from pipeline.errors import AlreadyExistsError, NotFoundError, StoreRefusedError, StoreUnavailableError
 from pipeline.ports import ObjectInfo, PutMode
 
 
@@ -70,6 +70,13 @@ class LocalStore:
         """See `Store.download`. Raises: OSError when the local file cannot be written."""
         with self._opened(key) as file, arriving_file(path) as arriving:
             shutil.copyfileobj(file, arriving, 1 << 20)
+
+    def read_part(self, key: str, start: int, buffer: memoryview) -> None:
+        """See `Ranged.read_part`."""
+        with self._opened(key) as file, disk_errors(self._root):
+            file.seek(start)
+            if file.readinto(buffer) < len(buffer):  # type: ignore[attr-defined] # as a file opened for bytes has it
+                raise StoreUnavailableError(f"{self._root}: {key} is shorter than expected")
 
     def put(self, key: str, body: bytes, *, mode: PutMode = "overwrite", if_match: str | None = None) -> str:
         """See `Store.put`. Raises: ValueError when both `create` and `if_match` are asked for."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from infra.stores.arriving import arriving_file
 from infra.stores.keys import check_folder, check_key, check_prefix
-from pipeline.errors import AlreadyExistsError, NotFoundError
+from pipeline.errors import AlreadyExistsError, NotFoundError, StoreUnavailableError
 from pipeline.ports import ObjectInfo, PutMode
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +64,13 @@ class MemoryStore:
         body = self._held(key).body
         with arriving_file(path) as file:
             file.write(body)
+
+    def read_part(self, key: str, start: int, buffer: memoryview) -> None:
+        """See `Ranged.read_part`."""
+        part = self._held(key).body[start : start + len(buffer)]
+        if len(part) < len(buffer):
+            raise StoreUnavailableError(f"{self._uri}: {key} is shorter than expected")
+        buffer[:] = part
 
     def put(self, key: str, body: bytes, *, mode: PutMode = "overwrite", if_match: str | None = None) -> str:
         """See `Store.put`. Raises: ValueError when both `create` and `if_match` are asked for."""

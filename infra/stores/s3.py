@@ -15,7 +15,7 @@ from infra.stores.arriving import arriving_file
 from infra.stores.keys import check_folder, check_key, check_prefix
 from infra.stores.retry import RetryPolicy
 from infra.stores.s3_answers import S3_ERRORS, Answer, answer_of
-from infra.stores.s3_body import checked_chunks, checked_page, object_info
+from infra.stores.s3_body import checked_chunks, checked_page, fill, object_info
 from infra.stores.s3_client import S3Access, S3Connection, connect
 from infra.stores.s3_errors import error_of
 from infra.stores.s3_put import one_put
@@ -125,6 +125,11 @@ class S3Store:
                 file.writelines(checked_chunks(response))
 
         self._ask(f"get {key}", attempt)
+
+    def read_part(self, key: str, start: int, buffer: memoryview) -> None:
+        """See `Ranged.read_part`."""
+        named, wanted = self._named(key), f"bytes={start}-{start + len(buffer) - 1}"
+        self._ask(f"get {key}", lambda s3: fill(s3.client.get_object(Range=wanted, **named), buffer))
 
     def put(self, key: str, body: bytes, *, mode: PutMode = "overwrite", if_match: str | None = None) -> str:
         """See `Store.put`.

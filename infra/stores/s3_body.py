@@ -36,6 +36,24 @@ def checked_chunks(response: Mapping[str, Any]) -> Iterator[bytes]:
         raise DamagedBodyError("the content does not match its ETag")
 
 
+def fill(response: Mapping[str, Any], buffer: memoryview) -> None:
+    """Put the body of an answer to a ranged GetObject into the buffer.
+
+    Raises:
+        DamagedBodyError: it is shorter or longer.
+        botocore.exceptions.BotoCoreError: as for `checked_chunks`.
+    """
+    end = 0
+    with closing(response["Body"]) as body:
+        for chunk in body.iter_chunks(_CHUNK_BYTES):
+            start, end = end, end + len(chunk)
+            if end > len(buffer):
+                break
+            buffer[start:end] = chunk
+    if end != len(buffer):
+        raise DamagedBodyError(f"{end} bytes came where {len(buffer)} were asked for")
+
+
 def bare_etag(etag: str) -> str:
     """An ETag without quotes: services differ in where they put them."""
     return etag.strip('"')

@@ -79,6 +79,7 @@ def cluster_file(file: ClusterFile) -> str:
     environment.filters["y"] = as_yaml
     environment.filters["block"] = as_block
     options, exports = file.options, {"AWS_DEFAULT_REGION": file.region, "HF_HOME": f"{CACHE}/huggingface"}
+    exports["SPOTRENDER_MODEL_CACHE"] = f"{CACHE}/models"
     head = {**exports, **HEALTH, "SPOTRENDER_HEAD_USD_PER_HOUR": f"{file.head_usd_per_hour:f}"}
     return environment.from_string(_script("cluster.yaml.jinja")).render(
         **options.model_dump()

@@ -88,6 +88,7 @@ def test_commands_are_those_of_the_design() -> None:
         "gpus",
         "list",
         "logs",
+        "models",
         "nightly",
         "pause",
         "plan",

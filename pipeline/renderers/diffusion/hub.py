@@ -55,7 +55,7 @@ class HubFiles:
         return self._names
 
     def read(self, name: str) -> bytes:
-        return _ask(self.repository, lambda: self._download(name)).read_bytes()
+        return self.fetch(name).read_bytes()
 
     def download(self, names: Sequence[str]) -> Path:
         """Fetch these files, those apart that are in the cache; returns the folder that holds them.
@@ -66,6 +66,10 @@ class HubFiles:
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
             paths = _ask(self.repository, lambda: list(pool.map(self._download, names)))
         return Path(str(paths[0])[: -len(names[0])])
+
+    def fetch(self, name: str) -> Path:
+        """Fetch one file, if it is not in the cache; returns its path. Raises: ModelError: as for the constructor."""
+        return _ask(self.repository, lambda: self._download(name))
 
     def require(self, names: Sequence[str]) -> None:
         """Make sure that each component that is a model has weights among `names`, also if only the cache was asked.

@@ -10,8 +10,9 @@ from pipeline.ports import Renderer
 from pipeline.renderers.diffusion.families import family_of
 from pipeline.renderers.diffusion.lever_limits import lever_problem
 from pipeline.renderers.diffusion.options import PRECISIONS
-from pipeline.renderers.diffusion.resolving import PIXEL_VERSION, resolve_model
+from pipeline.renderers.diffusion.resolving import PIXEL_VERSION, resolve_model, resolve_stored
 from pipeline.renderers.diffusion.schedulers import scheduler_problem
+from pipeline.renderers.diffusion.stored import StoredFiles
 from pipeline.request import Variant
 
 
@@ -22,6 +23,10 @@ class DiffusersKind:
 
     def resolve(self, source: str, **options: Any) -> Model:
         return resolve_model(source, options)
+
+    def resolve_stored(self, source: str, stored: StoredFiles, **options: Any) -> Model:
+        """Freeze what was pushed of a model; nothing but the store is asked. Raises: ModelError."""
+        return resolve_stored(source, options, stored)
 
     def lever_problem(self, model: Model, levers: Levers, gpus: Collection[str]) -> tuple[str, str] | None:
         return lever_problem(family_of(model.pipeline_class), levers, gpus=gpus, precision=model.precision)

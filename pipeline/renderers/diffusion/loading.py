@@ -100,7 +100,7 @@ def _pipeline(model: Model, *, device: str, memory: str) -> Any:
     """
     import diffusers
 
-    match = _HUB.fullmatch(model.revision)
+    match = None if model.weights else _HUB.fullmatch(model.revision)
     pickled, code = (model.options.get(name) == "true" for name in ("allow_pickle", "allow_remote_code"))
     pipeline_class = diffusers.DiffusionPipeline if code else getattr(diffusers, model.pipeline_class, None)
     if pipeline_class is None:

@@ -1,6 +1,7 @@
 """From what the user wrote to a frozen model: immutable revision, limits, defaults. Reads JSON, loads no weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from pipeline.renderers.diffusion.folder import FolderFiles, content_revision
 from pipeline.renderers.diffusion.hub import REPOSITORY, HubFiles
 from pipeline.renderers.diffusion.options import Options, parse_options
 from pipeline.renderers.diffusion.schedulers import own_scheduler_problem, scheduler_problem
+from pipeline.renderers.diffusion.stored import StoredFiles
+from pipeline.weights import unsafe_problem
 
 PIXEL_VERSION = 1
 """Raised whenever this renderer makes other pixels from the same request."""
@@ -36,6 +39,29 @@ def resolve_model(source: str, values: Mapping[str, Any]) -> Model:
     raise ModelError(f"{source}: no such folder or file, and no hub repository (org/name); mend the model's source")
 
 
+def resolve_stored(source: str, values: Mapping[str, Any], files: StoredFiles) -> Model:
+    """Freeze what was pushed of a model into the store.
+
+    Args:
+        source: where it came from, for messages.
+        values: options as the user gave them.
+        files: in the store.
+
+    Raises:
+        ModelError: unsafe or unusable, or its files are gone.
+    """
+    options = parse_options(source, values)
+    weights, kept = files.weights, kept_options(options)
+    if problem := unsafe_problem(weights, kept):
+        raise ModelError(problem)
+    description = checked_description(files, options)
+    chosen_files(files, description.index, kept)
+    variant = options.variant if weights.revision.startswith("hub:") else ""
+    revision = weights.revision + _suffix(options, variant=variant)
+    model = _model(source, weights.source, revision, description=description, options=options, kept=kept)
+    return replace(model, weights=weights.frozen)
+
+
 def chosen_files(files: ModelFiles, index: Mapping[str, Any], options: Mapping[str, str]) -> list[str]:
     """The files of a frozen model with these options. Raises: ModelError."""
     return select(
@@ -49,18 +75,18 @@ def chosen_files(files: ModelFiles, index: Mapping[str, Any], options: Mapping[s
 
 def _folder(source: str, folder: Path, options: Options) -> Model:
     files = FolderFiles(folder)
-    description = _checked(files, options)
-    names = chosen_files(files, description.index, _kept(options))
+    description = checked_description(files, options)
+    names = chosen_files(files, description.index, kept_options(options))
     revision = content_revision([(name, folder / name) for name in names]) + _suffix(options, variant="")
-    return _model(source, str(folder), revision, description=description, options=options, kept=_kept(options))
+    return _model(source, str(folder), revision, description=description, options=options, kept=kept_options(options))
 
 
 def _repository(source: str, options: Options) -> Model:
     files = HubFiles(source, options.revision)
-    description = _checked(files, options)
-    chosen_files(files, description.index, _kept(options))
+    description = checked_description(files, options)
+    chosen_files(files, description.index, kept_options(options))
     revision = f"hub:{source}@{files.commit}{_suffix(options, variant=options.variant)}"
-    return _model(source, source, revision, description=description, options=options, kept=_kept(options))
+    return _model(source, source, revision, description=description, options=options, kept=kept_options(options))
 
 
 def _single_file(source: str, path: Path, options: Options) -> Model:
@@ -77,8 +103,8 @@ def _single_file(source: str, path: Path, options: Options) -> Model:
             "configurations and tokenizers that belong to it (models that the file lacks are loaded from there too)"
         )
     files = FolderFiles(folder)
-    description = _checked(files, options)
-    kept = _kept(options) | {"config": str(folder)}
+    description = checked_description(files, options)
+    kept = kept_options(options) | {"config": str(folder)}
     names = chosen_files(files, description.index, kept)
     revision = content_revision([("weights", path), *((f"config/{name}", folder / name) for name in names)])
     revision += _suffix(options, variant="")
@@ -91,7 +117,7 @@ def _suffix(options: Options, *, variant: str) -> str:
     return "".join(f"#{part}" for part in parts)
 
 
-def _checked(files: ModelFiles, options: Options) -> Description:
+def checked_description(files: ModelFiles, options: Options) -> Description:
     """The description of a model that is safe to load."""
     description = describe(files, pipeline=options.pipeline)
     if not options.allow_remote_code:
@@ -99,7 +125,7 @@ def _checked(files: ModelFiles, options: Options) -> Description:
     return description
 
 
-def _kept(options: Options) -> dict[str, str]:
+def kept_options(options: Options) -> dict[str, str]:
     """The options that a worker needs to load the model."""
     kept = {"variant": options.variant, "pipeline": options.pipeline or ""}
     kept |= {name: "true" for name in ("allow_pickle", "allow_remote_code") if getattr(options, name)}

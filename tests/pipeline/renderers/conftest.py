@@ -1,5 +1,6 @@
 """Tiny models, built once a run, and loaded renderers of them on one CPU thread."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.renderers.table import renderer_kind
 from tests.pipeline.renderers import tiny
+from tests.pipeline.renderers.hub_server import Hub, serve
 
 Load = Callable[..., tuple[Model, Renderer]]
 """`load(name, **options)`: a tiny model by name, resolved with options and loaded."""
@@ -58,3 +60,19 @@ def load(tiny_folder: Callable[[str], Path]) -> Iterator[Load]:
     yield loaded
     for renderer in opened:
         renderer.close()
+
+
+@pytest.fixture
+def hub(tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with the tiny SD model and files that no pipeline needs; an empty cache of our own."""
+    folder = Path(shutil.copytree(tiny_folder("sd"), tmp_path / "sd"))
+    (folder / "whole.safetensors").write_bytes(b"a single file that nobody asked for")
+    (folder / "unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"other weights")
+    (folder / "unet/openvino_model.bin").write_bytes(b"other weights")
+    for name in ("HF_TOKEN", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with serve(Hub({"acme/tiny": folder})) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        yield running

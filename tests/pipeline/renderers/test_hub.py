@@ -1,7 +1,6 @@
 """Models on a hub are pinned to a commit, fetched once, loaded from the cache, and the token is never shown."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,10 @@ from pipeline.renderers.diffusion.hub import hub_token, without_token
 from pipeline.renderers.diffusion.kind import DiffusersKind
 from pipeline.renderers.diffusion.loras import resolve_lora
 from tests.pipeline.renderers.asking import request_of
-from tests.pipeline.renderers.hub_server import COMMIT, Hub, serve
+from tests.pipeline.renderers.hub_server import COMMIT, Hub
 
 Folder = Callable[[str], Path]
 TOKEN = "hf_abcdefghijklmnop"
-
-
-@pytest.fixture
-def hub(tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub with the tiny SD model and files that no pipeline needs; an empty cache of our own."""
-    folder = Path(shutil.copytree(tiny_folder("sd"), tmp_path / "sd"))
-    (folder / "whole.safetensors").write_bytes(b"a single file that nobody asked for")
-    (folder / "unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"other weights")
-    (folder / "unet/openvino_model.bin").write_bytes(b"other weights")
-    for name in ("HF_TOKEN", "HF_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    with serve(Hub({"acme/tiny": folder})) as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        yield running
 
 
 def test_a_repository_is_pinned_and_renders_what_its_folder_renders(hub: Hub, tiny_folder: Folder) -> None:
