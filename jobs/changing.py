@@ -26,6 +26,7 @@ _FIELDS = {
     "notify": "notify",
     "owner": "owner",
     "retention": "retention_seconds",
+    "deliver": "deliver",
 }
 """Key of a job file -> field of the settings."""
 
@@ -119,4 +120,5 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
         ("owner", settings.owner or "nobody"),
         ("tags", ", ".join(f"{name}={text}" for name, text in sorted(settings.tags.items())) or "none"),
         ("retention", "not said" if settings.retention_seconds is None else duration(settings.retention_seconds)),
+        ("deliver", "nowhere" if settings.deliver is None else str(settings.deliver.get("to"))),
     ]

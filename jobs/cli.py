@@ -12,9 +12,10 @@ import typer
 from jobs.cli_cluster import cluster_app
 from jobs.cli_compare import compare
 from jobs.cli_control import cancel, logs, pause, resume, retry, set_
+from jobs.cli_delivery import deliver, download
 from jobs.cli_diff import diff
 from jobs.cli_gpus import fit, gpus
-from jobs.cli_images import download, verify
+from jobs.cli_images import verify
 from jobs.cli_models import models_app
 from jobs.cli_nightly import nightly_app
 from jobs.cli_output import complain
@@ -67,6 +68,7 @@ for name, command in (
     ("retry", retry),
     ("set", set_),
     ("download", download),
+    ("deliver", deliver),
     ("verify", verify),
     ("report", report),
     ("compare", compare),

@@ -1,11 +1,10 @@
-"""The commands that look after a job's images: download, verify."""
+"""The command that looks after a job's images: verify."""
 
 import os
 import sys
 import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,44 +13,6 @@ from jobs.cli_output import JobArgument, JsonOption, StoreOption, answer
 
 EXIT_UNSOUND = 3
 """Something is missing or damaged."""
-
-
-def download(
-    job: JobArgument,
-    *,
-    to: Annotated[Path, typer.Option("--to", help="The folder to put them in.", metavar="FOLDER")],
-    store: StoreOption = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", help="Custom ids to fetch, such as 'cat-*'; may be repeated.", metavar="PATTERN"),
-    ] = None,
-    state: Annotated[
-        str | None, typer.Option("--state", help="Only images of this outcome: rendered or reused.", metavar="OUTCOME")
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many images.", metavar="N")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Fetch a job's images.
-
-    Files are named by the custom ids of the manifest, and index.csv lists them. Again fetches only what is missing.
-    """
-    from jobs.counter import Counter
-    from jobs.download import Selection
-    from jobs.download import download as fetch
-    from jobs.price_files import egress_note
-    from jobs.status import read_view
-    from jobs.summary import downloaded_text
-    from jobs.wiring import store_of
-
-    place = store_of(store, os.environ)
-    selection = Selection(patterns=tuple(only or ()), outcome=state, limit=limit)
-    seen = read_view(place, job, now=datetime.now(UTC))
-    if seen.status is not None and (note := egress_note(place.uri, seen.status.storage.bytes_stored, os.environ)):
-        typer.echo(note, err=True)
-    with Counter(sys.stderr, "fetched", live=sys.stderr.isatty()) as counter:
-        result = fetch(place, seen.job, folder=to, selection=selection, on_progress=counter)
-    answer(result, lambda: downloaded_text(result), as_json=as_json)
-    raise typer.Exit(EXIT_UNSOUND if result.bad else 0)
 
 
 def verify(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from jobs.committed import Wanted, fetch_requests, wanted_images
+from jobs.committed import COMMITTED_COLUMNS, Wanted, fetch_requests, wanted_images
 from jobs.jobfile import MAX_NAME, JobFile, PerformanceEntry
 from jobs.picture_difference import pixels_of, psnr, ssim
 from jobs.submit import SubmitResult, submit
@@ -124,7 +124,7 @@ def _images(store: Store, job: Job) -> list[Wanted]:
     """Every image of the job in manifest order."""
     with tempfile.TemporaryDirectory(prefix="spotrender-") as folder, ThreadPoolExecutor(_THREADS) as executor:
         files = fetch_requests(store, job, Path(folder), executor)
-        return list(wanted_images(files, committed_table(store, job, executor)))
+        return list(wanted_images(files, committed_table(store, job, executor, COMMITTED_COLUMNS)))
 
 
 def _records(store: Store, job: Job) -> list[Record]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from infra.process_identity import is_gone, this_process
 from jobs.computing import workers_of
+from jobs.delivering import deliver_at_end
 from jobs.following import Following
 from jobs.head_price import head_price
 from jobs.interrupt import interrupts_press
@@ -106,6 +107,7 @@ def drive(
                     workers=workers,
                     on_status=show,
                     told=told,
+                    say=say,
                 )
         finally:
             lease.release()
@@ -123,6 +125,7 @@ def _drive_here(
     workers: int | None,
     on_status: Callable[[Status], None],
     told: Telling,
+    say: Callable[[str], None],
 ) -> Status:
     """Drive with the lease in hand; lease, orders and log are kept up beside the driver's loop."""
     number, settings = latest_settings(store, job.id)
@@ -171,6 +174,7 @@ def _drive_here(
             told.broke(job.id, error, fence=lease.fence)
             raise
         write_page(FencedStore(store, lease), job.id)
+        deliver_at_end(store, job, orders.settings, status, say=say, stop=lambda: button.pressed is not None)
         _LOG.info("driver leaves the job %s: %s", status.state.value, status.message or status.phase)
         return status
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from jobs.jobfile_deliver import DeliverEntry, place_problem
 from jobs.jobfile_expansion import SweepEntry, TemplatesEntry
 from jobs.jobfile_notify import NotifyEntry
 from jobs.jobfile_values import (
@@ -191,6 +192,8 @@ class JobFile(Written):
     """Labels of the job, for `list`; those of its images are `defaults.tags`."""
     retention: Retention | None = None
     """How long after the job's end `gc` keeps its images; None: as `gc --older-than` says, or for ever."""
+    deliver: DeliverEntry | None = None
+    """Where the images are copied to when the job is done."""
     output: OutputEntry = OutputEntry()
 
     @field_validator("name")
@@ -238,6 +241,13 @@ class JobFile(Written):
         for number, node in enumerate(self.nodes):
             if node.type == "local" and (node.gpu or node.gpus):
                 raise ValueError(f"nodes[{number}]: the GPUs of this machine are counted; leave gpu and gpus out")
+        return self
+
+    @model_validator(mode="after")
+    def _delivery_is_outside(self) -> Self:
+        """Refuse to deliver into the store, or around it."""
+        if self.deliver is not None and (problem := place_problem(self.store, self.deliver.to)):
+            raise ValueError(f"deliver.to: {problem}")
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ _DATED = ("name", "manifest", "store", "wildcards", "prices")
 
 _STRUCTURED = ("assignments", "overrides", "run")
 _TEXT_DEFAULTS = {"negative_prompt", "scheduler"}
+_TEXTS_OF_DELIVERY = {("deliver", "to"), ("deliver", "names")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,8 @@ def _of_run(values: dict[str, Any], run: PerRun | None, place: Callable[[Place],
             raise JobFileError(f"{where}: per_run is for jobs of `spotrender nightly`; say a number with --set seed=1")
         return values
     made = {key: _dated(value, run) if key in _DATED else value for key, value in values.items()}
+    if isinstance(made.get("deliver"), dict):
+        made["deliver"] = made["deliver"] | {"to": _dated(made["deliver"].get("to"), run)}
     if isinstance(defaults, dict):
         made["defaults"] = defaults | ({"seed": run.seed} if per_run else {})
         if isinstance(defaults.get("tags"), dict):
@@ -179,8 +182,14 @@ def _assignment(text: str) -> tuple[Place, Any]:
     if way[-1] in _TEXT_DEFAULTS or way[1:2] == ("tags",):
         return way, value
     if value.lstrip().startswith(("[", "{")):
-        return way, read_document(value.encode("utf-8", "surrogateescape"), name=f"--set {key}").values
-    return way, plain(value)
+        found = read_document(value.encode("utf-8", "surrogateescape"), name=f"--set {key}").values
+    elif way in _TEXTS_OF_DELIVERY:
+        found = value or None
+    else:
+        found = plain(value)
+    if way == ("deliver",):
+        found = _delivery(found, Path.cwd())
+    return way, _location(found, Path.cwd()) if way == ("deliver", "to") and found else found
 
 
 def _put(values: dict[str, Any], way: Place, value: Any) -> None:
@@ -199,6 +208,8 @@ def _with_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for key in ("manifest", "store", "wildcards"):
         if isinstance(made.get(key), str) and made[key].strip():
             made[key] = _location(made[key], base)
+    if "deliver" in made:
+        made["deliver"] = _delivery(made["deliver"], base)
     prices = made.get("prices")
     if isinstance(prices, str) and prices.strip() not in {"", "auto", "table"}:
         made["prices"] = _location(prices, base)
@@ -206,6 +217,14 @@ def _with_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     if isinstance(model, str) and (model.startswith(("./", "../", "~", "/")) or _is_path_to_model(base / model)):
         made["model"] = _location(model, base)
     return made
+
+
+def _delivery(value: Any, base: Path) -> Any:
+    """`deliver:`, short or long, with its place made absolute."""
+    entry = {"to": value} if isinstance(value, str) else value
+    if not isinstance(entry, dict) or not isinstance(entry.get("to"), str) or not entry["to"].strip():
+        return entry
+    return entry | {"to": _location(entry["to"], base)}
 
 
 def _is_path_to_model(path: Path) -> bool:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from jobs.computing import IN_PROCESS, size_of
+from jobs.delivering import deliver_at_end, is_delivered
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
 from jobs.estimating import Estimate, estimate, missing_images
 from jobs.freezing import Frozen, freeze
@@ -182,6 +183,9 @@ def submit(
         status = read_status(store, job.id)
         if not new and status is not None and status.state in {JobState.SUCCEEDED, JobState.COMPLETED_WITH_FAILURES}:
             done = "every image is there" if status.state is JobState.SUCCEEDED else "all was tried"
+            wanted = frozen.settings.deliver
+            if wanted is not None and not is_delivered(store, job, wanted):
+                deliver_at_end(store, job, frozen.settings, status, say=say or (lambda _text: None))
             return result_of(
                 replace(status, rendered_now=0, message=f"nothing to render: {done} already"), store, warnings
             )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from jobs.changing import Changed
     from jobs.controlling import Asked
     from jobs.diffing import Difference
-    from jobs.download import Downloaded
     from jobs.estimating import Estimate
     from jobs.status import JobView
     from jobs.submit import SubmitResult, ValidationResult
@@ -255,18 +254,4 @@ def verified_text(result: "Verified", store: str, *, voided: Sequence[str]) -> s
         lines.append(f"took {records} back; the same `spotrender submit` again renders their images")
     elif result.findings:
         lines.append(next_lines([f"spotrender verify {where} --repair"]))
-    return "\n".join(lines)
-
-
-def downloaded_text(result: "Downloaded") -> str:
-    """What `download` prints."""
-    rows = [
-        ("fetched", f"{result.fetched:,} images, {size(result.bytes)}"),
-        ("there already", f"{result.kept:,}"),
-        ("folder", printable(result.folder)),
-    ]
-    if result.not_there:
-        rows.append(("not yet", f"{result.not_there:,} images failed or are not rendered yet"))
-    lines = [result.job, table(rows)]
-    lines += [f"  {printable(text)}" for text in result.bad]
     return "\n".join(lines)

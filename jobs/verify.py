@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from jobs.committed import expected_hash
 from jobs.parallel import in_order
 from jobs.status import JobView
 from jobs.undriven import tell, undriven
@@ -201,11 +202,6 @@ def _look(store: Store, image: _Named) -> Finding | None:
         return _finding(image, "damaged", "its bytes have another hash than its record says")
     problem = decode_problem(body)
     return _finding(image, "unreadable", problem) if problem else None
-
-
-def expected_hash(key: str, sha256: str) -> str:
-    """The hash that the bytes must have: whole where the record has it, else the 16 digits in the key."""
-    return sha256 or key.rpartition("/")[2].partition(".")[0].rpartition("-")[2]
 
 
 def decode_problem(body: bytes) -> str:

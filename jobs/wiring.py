@@ -212,6 +212,7 @@ def settings_of(
         usd_per_image=job_file.budget.usd_per_image,
         deadline=job_file.deadline,
         notify=targets(job_file.notify),
+        deliver=None if job_file.deliver is None else job_file.deliver.values(),
         on_rebalance=job_file.on_rebalance,
         outage_seconds=job_file.store_outage_seconds,
         owner=job_file.owner,

@@ -33,6 +33,9 @@ from pipeline.repricing import MadeWith, SessionPrices
 from pipeline.request_table import id_words
 from pipeline.tally import StoredRecord
 
+COMMITTED = ("image_id", "key", "sha256", "bytes", "outcome", "cause", "record", "message")
+"""What is told of each image that counts, where nobody asks for more or less."""
+
 MISSING, RENDERED, REUSED, FAILED = 0, 1, 2, 3
 """What `Checkpoint.state` holds for each image of the plan."""
 
@@ -124,9 +127,9 @@ def ledger_tables(
         yield bucket, table if columns is None else table.select(list(columns)), stored
 
 
-def committed_table(store: Store, job: Job, executor: Executor) -> pa.Table:
-    """One row for each image that counts: image_id, key, sha256, bytes, outcome, cause, record."""
-    columns = ["image_id", "key", "sha256", "bytes", "outcome", "cause", "record", "message"]
+def committed_table(store: Store, job: Job, executor: Executor, columns: Sequence[str] = COMMITTED) -> pa.Table:
+    """One row for each image that counts, with these columns of the ledger, `outcome` among them."""
+    columns = list(columns)
     tables = [table for _, table, _ in ledger_tables(store, job, executor, columns)]
     empty = bucket_table([]).select(columns)
     table = pa.concat_tables([empty, *(table.replace_schema_metadata(None) for table in tables)])

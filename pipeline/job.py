@@ -157,6 +157,8 @@ class Settings:
     usd_per_image: Decimal | None = None
     deadline: datetime | None = None
     notify: tuple[dict[str, Any], ...] = field(default_factory=tuple)
+    deliver: dict[str, Any] | None = None
+    """Where the images are copied to at the end (`to`), under which `names`, with links of `link_seconds`."""
     on_rebalance: str = "ignore"
     """When a cloud recommends to leave a node: `ignore`, or `leave` it when its task is done."""
     outage_seconds: float = 900.0
@@ -221,6 +223,7 @@ def settings_from_json(body: bytes) -> Settings:
         usd_per_image=money("usd_per_image"),
         deadline=None if values["deadline"] is None else datetime.fromisoformat(values["deadline"]),
         notify=tuple(values["notify"]),
+        deliver=values.get("deliver"),
         on_rebalance=values.get("on_rebalance", "ignore"),
         outage_seconds=float(values.get("outage_seconds", 900.0)),
         owner=str(values.get("owner", "")),

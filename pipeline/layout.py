@@ -85,6 +85,11 @@ def report_key(job: str) -> str:
     return f"jobs/{job}/report.html"
 
 
+def delivered_key(job: str) -> str:
+    """Where the job's images were delivered to, once that is done."""
+    return f"jobs/{job}/delivered.json"
+
+
 def failures_key(job: str) -> str:
     """A valid manifest of the images that failed, with the cause in a tag."""
     return f"jobs/{job}/failures.jsonl"

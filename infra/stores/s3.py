@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
-
 from infra.stores.arriving import arriving_file
 from infra.stores.keys import check_folder, check_key, check_prefix
 from infra.stores.retry import RetryPolicy
@@ -18,6 +16,8 @@ from infra.stores.s3_answers import S3_ERRORS, Answer, answer_of
 from infra.stores.s3_body import checked_chunks, checked_page, fill, object_info
 from infra.stores.s3_client import S3Access, S3Connection, connect
 from infra.stores.s3_errors import error_of
+from infra.stores.s3_links import Links
+from infra.stores.s3_parts import PART_ATTEMPTS, PART_THREADS, calls_for, upload_file
 from infra.stores.s3_put import one_put
 from pipeline.errors import AlreadyExistsError, NotFoundError, StoreRefusedError
 from pipeline.ports import ObjectInfo, PutMode
@@ -26,15 +26,6 @@ from pipeline.storage_cost import StoreCalls
 _T = TypeVar("_T")
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-
-_PART_BYTES: Final = 32 * 2**20
-"""Size of the parts of a large upload, and from which size on a file is uploaded in parts."""
-
-_PART_ATTEMPTS: Final = 5
-"""Calls that botocore makes for one part of a large upload, so that one lost part does not start it all over."""
-
-_PART_THREADS: Final = 8
-
 
 _CHARGED: Final = MappingProxyType({"put": "puts", "upload": "puts", "get": "gets", "head": "gets", "list": "lists"})
 """Verb of a call -> what S3 charges it as; deleting is free."""
@@ -75,6 +66,7 @@ class S3Store:
         self._connections: dict[int, S3Connection] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._counts: Counter[str] = Counter()
+        self._links = Links(self._access)
 
     @classmethod
     def from_uri(cls, uri: str) -> "S3Store":
@@ -100,6 +92,11 @@ class S3Store:
     def uri(self) -> str:
         """`s3://bucket/prefix`."""
         return self._uri
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Endpoint (empty for AWS), bucket, and what all keys start with."""
+        return self._access.endpoint_url, self._bucket, self._prefix
 
     @property
     def calls(self) -> StoreCalls:
@@ -167,23 +164,7 @@ class S3Store:
 
     def upload(self, key: str, path: str) -> None:
         """See `Store.upload`. Raises: OSError when the local file cannot be read."""
-        named = self._named(key)
-        config = TransferConfig(
-            multipart_threshold=_PART_BYTES,
-            multipart_chunksize=_PART_BYTES,
-            max_concurrency=_PART_THREADS,
-            preferred_transfer_client="classic",
-        )
-
-        size = os.path.getsize(path)
-        if size >= _PART_BYTES:  # each part is a put, and so are the first and the last call around them
-            self._count("puts", -(-size // _PART_BYTES) + 1)
-
-        def attempt(s3: S3Connection) -> None:
-            with create_transfer_manager(s3.client, config) as transfers:
-                transfers.upload(path, named["Bucket"], named["Key"]).result()
-
-        self._ask(f"upload {key}", attempt, attempts=_PART_ATTEMPTS)
+        self._upload(key, path, {})
 
     def head(self, key: str) -> ObjectInfo | None:
         """See `Store.head`."""
@@ -217,6 +198,22 @@ class S3Store:
         """See `Store.delete`."""
         named = self._named(key)
         self._ask(f"delete {key}", lambda s3: s3.client.delete_object(**named))
+
+    def link(self, key: str, *, seconds: int) -> str:
+        """See `Linking.link`."""
+        named = self._named(key)
+        return self._ask(f"link {key}", lambda _s3: self._links.presigned(named, seconds=seconds))
+
+    def _upload(self, key: str, path: str, headers: Mapping[str, Any]) -> None:
+        """A local file as one object, with these headers as boto3 names them."""
+        named = self._named(key)
+        more = calls_for(os.path.getsize(path)) - 1
+        self._count("puts", more)
+        self._ask(
+            f"upload {key}",
+            lambda s3: upload_file(s3.client, path, named, headers),
+            attempts=PART_ATTEMPTS,
+        )
 
     def _named(self, key: str) -> dict[str, Any]:
         """Bucket and key as boto3 takes them. Raises: ValueError when it is no legal key."""
@@ -278,7 +275,7 @@ class S3Store:
             if connection is None:
                 connection = connect(
                     self._access,
-                    connections=self._threads + _PART_THREADS,
+                    connections=self._threads + PART_THREADS,
                     attempts=attempts,
                     answer_seconds=self._retry.answer_seconds,
                 )

@@ -101,7 +101,14 @@ def connect(access: S3Access, *, connections: int, attempts: int = 1, answer_sec
     return S3Connection(client=client, puts=DirectPuts(client), credentials=credentials)
 
 
-def s3_client(access: S3Access, *, connections: int, attempts: int = 1, answer_seconds: float = 60.0) -> "S3Client":
+def s3_client(
+    access: S3Access,
+    *,
+    connections: int,
+    attempts: int = 1,
+    answer_seconds: float = 60.0,
+    signature: str | None = None,
+) -> "S3Client":
     """A boto3 client of its own session, safe to use from several threads.
 
     Args:
@@ -109,11 +116,19 @@ def s3_client(access: S3Access, *, connections: int, attempts: int = 1, answer_s
         connections: most connections open at a time; threads beyond it would wait for each other.
         attempts: calls in all that botocore makes by itself; retries are the store's business.
         answer_seconds: how long to wait for the next bytes of an answer.
+        signature: as botocore names it; None: what the service asks for.
 
     Raises:
         botocore.exceptions.BotoCoreError: the configuration on this machine cannot be used.
     """
-    return _client(_session(access), access, connections=connections, attempts=attempts, answer_seconds=answer_seconds)
+    return _client(
+        _session(access),
+        access,
+        connections=connections,
+        attempts=attempts,
+        answer_seconds=answer_seconds,
+        signature=signature,
+    )
 
 
 def _session(access: S3Access) -> boto3.session.Session:
@@ -127,7 +142,13 @@ def _session(access: S3Access) -> boto3.session.Session:
 
 
 def _client(
-    session: boto3.session.Session, access: S3Access, *, connections: int, attempts: int, answer_seconds: float
+    session: boto3.session.Session,
+    access: S3Access,
+    *,
+    connections: int,
+    attempts: int,
+    answer_seconds: float,
+    signature: str | None = None,
 ) -> "S3Client":
     """The client of a session."""
     region = session.region_name or ("us-east-1" if access.endpoint_url else None)
@@ -139,6 +160,7 @@ def _client(
         s3={"addressing_style": "path"} if access.endpoint_url else None,
         tcp_keepalive=True,
         user_agent=USER_AGENT,
+        signature_version=signature,
     )
     client = session.client("s3", endpoint_url=access.endpoint_url or None, region_name=region, config=config)
     # As a file, a small body would wait for the service's `100 Continue`, a round trip for each image.

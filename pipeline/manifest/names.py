@@ -18,7 +18,7 @@ MAX_NAME_BYTES = 200
 
 _MAX_STEM_BYTES = 150
 _UNSAFE = re.compile(r'[<>:"/\\|?*]')
-_SUFFIX = re.compile(r"~[0-9a-f]{12}$")
+SUFFIX = re.compile(r"~[0-9a-f]{12}$")
 """What a stem ends with that had to be told apart; one that ends so by itself is told apart too."""
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9]|lpt[0-9])", re.IGNORECASE)
@@ -36,12 +36,10 @@ def delivery_names(
         extension: of the files, without the dot.
     """
     digits = max(6, len(str(max(rows - 1, 0))))
-    keys = np.fromiter(
-        (_hash(_key(_stem(custom_id, row, digits))) for row, custom_id in enumerate(custom_ids)), np.uint64, count=rows
+    stems = (_stem(custom_id, row, digits) for row, custom_id in enumerate(custom_ids))
+    return DeliveryNames(
+        shared=shared_names(stems, count=rows), digits=digits, images_per_row=images_per_row, extension=extension
     )
-    keys.sort()
-    shared = np.unique(keys[1:][keys[1:] == keys[:-1]])
-    return DeliveryNames(shared=shared, digits=digits, images_per_row=images_per_row, extension=extension)
 
 
 def custom_ids_of(files: Sequence[Path]) -> Iterator[str | None]:
@@ -50,6 +48,26 @@ def custom_ids_of(files: Sequence[Path]) -> Iterator[str | None]:
         for batch in pq.ParquetFile(file).iter_batches(columns=["index", "custom_id"]):
             pairs = zip(batch["index"].to_pylist(), batch["custom_id"].to_pylist(), strict=True)
             yield from (custom_id for index, custom_id in pairs if index == 0)
+
+
+def shared_names(stems: Iterable[str], *, count: int) -> NDArray[np.uint64]:
+    """The hashes, sorted, of what some file system would take for each other; holds 8 bytes of each stem."""
+    keys = np.fromiter((name_hash(folded(stem)) for stem in stems), np.uint64, count=count)
+    keys.sort()
+    return np.unique(keys[1:][keys[1:] == keys[:-1]])
+
+
+def must_be_told_apart(stem: str, shared: NDArray[np.uint64]) -> bool:
+    """Whether a stem is one of the shared ones, or looks like one that was told apart."""
+    key = folded(stem)
+    number = np.uint64(name_hash(key))
+    place = int(np.searchsorted(shared, number))
+    return (place < len(shared) and bool(shared[place] == number)) or SUFFIX.search(key) is not None
+
+
+def told_apart(stem: str, whole: str) -> str:
+    """The stem with twelve digits that follow from what it stands for."""
+    return f"{stem}~{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 class DeliveryNames:
@@ -70,26 +88,22 @@ class DeliveryNames:
             index: which image of its row, from 0.
         """
         stem = _stem(custom_id, row, self._digits)
-        if self._is_shared(stem) or _SUFFIX.search(_key(stem)):
-            whole = f"row {row}" if custom_id is None else f"id {custom_id}"
-            stem = f"{stem}~{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+        if must_be_told_apart(stem, self._shared):
+            stem = told_apart(stem, f"row {row}" if custom_id is None else f"id {custom_id}")
         number = f"-{index}" if self._several else ""
         return f"{stem}{number}.{self._extension}"
-
-    def _is_shared(self, stem: str) -> bool:
-        """Whether some file system would take another row's name for this one."""
-        key = np.uint64(_hash(_key(stem)))
-        place = int(np.searchsorted(self._shared, key))
-        return place < len(self._shared) and bool(self._shared[place] == key)
 
 
 def _stem(custom_id: str | None, row: int, digits: int) -> str:
     """What a custom id looks like as a file name on Linux, macOS and Windows; may be the same for two of them."""
-    if custom_id is None:
-        return f"{row:0{digits}d}"
-    text = unicodedata.normalize("NFC", custom_id.encode("utf-8", "replace").decode("utf-8"))
+    return f"{row:0{digits}d}" if custom_id is None else safe_stem(custom_id)
+
+
+def safe_stem(words: str, *, most_bytes: int = _MAX_STEM_BYTES) -> str:
+    """Any words as one name of a file or folder that every system takes; never empty, never a way out of a folder."""
+    text = unicodedata.normalize("NFC", words.encode("utf-8", "replace").decode("utf-8"))
     text = "".join(char if char.isprintable() else "_" for char in _UNSAFE.sub("_", text))
-    text = _cut(text, _MAX_STEM_BYTES).strip(" ").rstrip(". ")
+    text = _cut(text, most_bytes).strip(" ").rstrip(". ")
     if text.startswith((".", "-", "~")):  # a hidden file, an option, a home folder
         text = "_" + text[1:]
     device = unicodedata.normalize("NFKC", text.partition(".")[0]).strip(" ")
@@ -101,14 +115,16 @@ def _cut(text: str, limit: int) -> str:
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
-def _key(stem: str) -> str:
+def folded(stem: str) -> str:
     """The same for all stems that some file system takes for one: without case, compatibility forms, composition."""
-    folded = stem
+    if stem.isascii():
+        return stem.lower()
+    text = stem
     for _ in range(2):
-        folded = unicodedata.normalize("NFKD", folded).upper().casefold()
-    return unicodedata.normalize("NFKD", folded)
+        text = unicodedata.normalize("NFKD", text).upper().casefold()
+    return unicodedata.normalize("NFKD", text)
 
 
-def _hash(key: str) -> int:
+def name_hash(key: str) -> int:
     """8 bytes that are the same in every process."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")

@@ -161,4 +161,7 @@ def test_images_are_delivered_under_their_own_names(
     assert run(["verify", *where]) == 0
     assert run(["download", *where, "--to", str(tmp_path)]) == 0
     capsys.readouterr()
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in aftermath.wanted} | {"index.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in aftermath.wanted} | {
+        "index.csv",
+        "index.parquet",
+    }

@@ -7,7 +7,9 @@ import pytest
 
 from infra.stores.local import LocalStore
 from infra.stores.memory import MemoryStore
-from jobs.download import INDEX, Selection, download
+from jobs.delivery.handing_over import Order
+from jobs.delivery.selection import Selection
+from jobs.download import download
 from pipeline.errors import JobFileError, JobRefusedError, UserError
 from pipeline.layout import requests_key
 from tests.jobs.made_job import make_job
@@ -28,13 +30,13 @@ class CountingStore(MemoryStore):
 
 def index_rows(folder: Path) -> list[dict[str, str]]:
     """What index.csv says."""
-    with (folder / INDEX).open(encoding="utf-8", newline="") as file:
+    with (folder / "index.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def files(folder: Path) -> set[str]:
     """The images in a folder; nothing else may be there but the index."""
-    return {path.name for path in folder.iterdir()} - {INDEX}
+    return {path.name for path in folder.iterdir()} - {"index.csv", "index.parquet"}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -52,9 +54,13 @@ def test_images_arrive_under_their_custom_ids(tmp_path: Path, parts: int) -> Non
         "custom_id": "dog",
         "prompt": "picture 1",
         "seed": "1",
-        "file": "dog.png",
         "key": images[1].key,
+        "name": "dog.png",
+        "bytes": str(len(images[1].body)),
         "sha256": "",
+        "usd": "0.000000000",
+        "tags": "{}",
+        "outcome": "rendered",
     }
 
 
@@ -117,7 +123,7 @@ def test_any_subset_can_be_fetched(tmp_path: Path, selection: Selection, names: 
     """By custom id, by outcome, by number."""
     store = MemoryStore()
     job, _ = make_job(store, ("cat-1", "cat-2", "dog", None))
-    download(store, job, folder=tmp_path, selection=selection)
+    download(store, job, folder=tmp_path, order=Order(selection=selection))
     assert files(tmp_path) == names
 
 
@@ -125,9 +131,9 @@ def test_index_keeps_what_an_earlier_subset_brought(tmp_path: Path) -> None:
     """Two subsets into one folder give one index of both."""
     store = MemoryStore()
     job, _ = make_job(store)
-    download(store, job, folder=tmp_path, selection=Selection(patterns=("cat",)))
-    download(store, job, folder=tmp_path, selection=Selection(patterns=("sun",)))
-    assert {row["file"] for row in index_rows(tmp_path)} == {"cat.png", "sun.png"}
+    download(store, job, folder=tmp_path, order=Order(selection=Selection(patterns=("cat",))))
+    download(store, job, folder=tmp_path, order=Order(selection=Selection(patterns=("sun",))))
+    assert {row["name"] for row in index_rows(tmp_path)} == {"cat.png", "sun.png"}
 
 
 def test_interrupted_download_leaves_whole_files_and_goes_on(tmp_path: Path) -> None:
@@ -170,7 +176,7 @@ def test_unknown_outcome_is_refused(tmp_path: Path) -> None:
     store = MemoryStore()
     job, _ = make_job(store)
     with pytest.raises(JobFileError, match="--state: must be rendered or reused"):
-        download(store, job, folder=tmp_path, selection=Selection(outcome="failed"))
+        download(store, job, folder=tmp_path, order=Order(selection=Selection(outcome="failed")))
 
 
 def test_job_without_its_requests_is_refused(tmp_path: Path) -> None:

@@ -41,7 +41,16 @@ def test_manifest_becomes_images_under_its_own_names(folder: Path, capsys: pytes
     assert (result["state"], result["rendered"], result["failed"]) == ("SUCCEEDED", 4, 0)
     assert told(capsys, "status", "prompts")["rendered"] == 4
     assert told(capsys, "download", "prompts", "--to", "mine")["fetched"] == 6
-    names = {"cat-0.png", "cat-1.png", "dog_1-0.png", "dog_1-1.png", "000002-0.png", "000002-1.png", "index.csv"}
+    names = {
+        "cat-0.png",
+        "cat-1.png",
+        "dog_1-0.png",
+        "dog_1-1.png",
+        "000002-0.png",
+        "000002-1.png",
+        "index.csv",
+        "index.parquet",
+    }
     assert {path.name for path in (folder / "mine").iterdir()} == names
     assert told(capsys, "verify", "prompts")["sound"]
 
@@ -87,3 +96,29 @@ def test_all_problems_of_a_manifest_are_told_with_their_lines(folder: Path, caps
     assert "prompts.jsonl:1: prompt is empty" in error
     assert 'prompts.jsonl:2: unknown field "sed": did you mean seed?' in error
     assert not (folder / "out").exists()
+
+
+def test_job_is_delivered_at_its_end_and_stays_the_same_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Under the names of the job file; a resubmit finds it done, and `deliver` looks again."""
+    (folder / "job.yaml").write_text(
+        "name: prompts\nmanifest: prompts.jsonl\nstore: out\nmodel: synthetic\n"
+        "deliver: {to: shop, names: '{prompt}-{row}.{ext}'}\n"
+    )
+    first = submitted(capsys)
+    assert not (folder / "shop").exists()
+    second = told(capsys, "submit", "job.yaml", "--address", "in-process")
+    assert (second["job"], second["rendered_now"]) == (first["job"], 0)
+    names = {"a-cat-000000.png", "a-dog-000001.png", "a-cat-000002.png", "index.csv", "index.parquet"}
+    assert {path.name for path in (folder / "shop").iterdir()} == names
+    (folder / "shop/a-dog-000001.png").unlink()
+    told(capsys, "submit", "job.yaml", "--address", "in-process")
+    assert not (folder / "shop/a-dog-000001.png").exists()
+    assert told(capsys, "deliver", "prompts")["fetched"] == 1
+
+
+def test_links_to_a_folder_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only buckets give them; and none for longer than S3 allows."""
+    submitted(capsys)
+    assert "is no bucket" in told(capsys, "download", "prompts", "--to", "mine", "--links", "1h", code=2)["error"]
+    assert "7 days" in told(capsys, "download", "prompts", "--to", "mine", "--links", "8d", code=2)["error"]
+    assert not (folder / "mine").exists()
