@@ -107,7 +107,11 @@ def _receiver(values: Mapping[str, Any]) -> str:
 
 def describe(settings: Settings) -> list[tuple[str, str]]:
     """The settings as lines for a person."""
-    nodes = (f"{offer.max} x {offer.type} {offer.market} (${offer.usd_per_hour:f}/h)" for offer in settings.nodes)
+    nodes = (
+        f"{offer.max} x {offer.type} {offer.market} (${offer.usd_per_hour:f}/h"
+        f"{', only for the deadline' if settings.is_reserve(offer) else ''})"
+        for offer in settings.nodes
+    )
     budget, each = settings.budget_usd, settings.usd_per_image
     return [
         ("nodes", ", ".join(nodes)),

@@ -165,6 +165,7 @@ def _drive_here(
             pricing=pricing_of(lambda: orders.settings.nodes, prices, asking),
             billing=billing_rules(),
             storage_rates=storage_rates(store.uri, os.environ),
+            workers=workers,
             head=head_price(os.environ, address=address),
         )
         try:

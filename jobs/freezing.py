@@ -184,8 +184,16 @@ def freeze(
             rows=expansion.rows_read,
             requests=spooled.rows,
             distinct=spooled.distinct_images,
-            warnings=(*models.notes, *spooled.warnings),
+            warnings=(*models.notes, *spooled.warnings, *_never_used(settings)),
         )
+
+
+def _never_used(settings: Settings) -> tuple[str, ...]:
+    """What is worth a thought of a reserve for a deadline that is not there."""
+    if settings.deadline is not None:
+        return ()
+    unused = [f"{offer.max} x {offer.type}" for offer in settings.nodes if offer.only_for_deadline]
+    return tuple(f"{nodes} are only_for_deadline, and the job has no deadline: they are not used" for nodes in unused)
 
 
 def _distilled(name: str) -> DistilledEntry | None:

@@ -94,6 +94,9 @@ class NodeEntry(Written):
     """Whose metadata service tells who a node is and when it goes; found out by asking when left out."""
     region: Text = ""
     zone: Text = ""
+    only_for_deadline: bool | None = None
+    """Used only when the job would miss its deadline else, and only as many as it takes. None: so are on-demand nodes
+    beside spot nodes, in a job with a deadline."""
 
 
 class Budget(Written):
@@ -248,6 +251,18 @@ class JobFile(Written):
         """Refuse to deliver into the store, or around it."""
         if self.deliver is not None and (problem := place_problem(self.store, self.deliver.to)):
             raise ValueError(f"deliver.to: {problem}")
+        return self
+
+    @model_validator(mode="after")
+    def _some_nodes_are_for_all_the_time(self) -> Self:
+        """Refuse a reserve of spot nodes, and nothing but a reserve."""
+        for number, node in enumerate(self.nodes):
+            if node.only_for_deadline and node.market == "spot":
+                raise ValueError(
+                    f"nodes[{number}]: only_for_deadline: spot nodes are used first; keep on-demand nodes in reserve"
+                )
+        if self.nodes and all(node.only_for_deadline for node in self.nodes):
+            raise ValueError("nodes: all are only_for_deadline, so none would begin; add nodes without it")
         return self
 
     @model_validator(mode="after")

@@ -73,6 +73,7 @@ def _local(entry: NodeEntry, workers: int | None, environ: Mapping[str, str], gp
         gpus=workers or found or 1,
         region=entry.region,
         zone=entry.zone,
+        only_for_deadline=entry.only_for_deadline,
     )
 
 
@@ -138,6 +139,7 @@ def _typed(
         gpus=known.gpus if known else entry.gpus or 1,
         region=region,
         zone=entry.zone,
+        only_for_deadline=entry.only_for_deadline,
     )
 
 

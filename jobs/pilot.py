@@ -139,7 +139,7 @@ def _of_pilot(settings: Settings, *, offer: NodeOffer) -> Settings:
     """One node of the type, for a while, and nobody is told."""
     until = datetime.now(UTC) + LONGEST
     deadline = until if settings.deadline is None else min(until, settings.deadline)
-    return replace(settings, nodes=(replace(offer, max=1),), deadline=deadline, notify=())
+    return replace(settings, nodes=(replace(offer, max=1, only_for_deadline=False),), deadline=deadline, notify=())
 
 
 def _spread(frozen: Frozen, images: int, *, images_per_prompt: int) -> NDArray[np.int64]:

@@ -65,6 +65,11 @@ class Crew:
         return self._members[worker]
 
     @property
+    def members(self) -> tuple[tuple[str, Member], ...]:
+        """All there are, with their names."""
+        return tuple(self._members.items())
+
+    @property
     def ready(self) -> tuple[str, ...]:
         """Those that have loaded a model and whose node stays."""
         return tuple(name for name, member in self._members.items() if member.ready and member.notice != "reclaim")

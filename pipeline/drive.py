@@ -15,6 +15,7 @@ from pipeline.limits import limit_reached
 from pipeline.orders import Orders
 from pipeline.ports import Compute
 from pipeline.pulse import Publish, Pulse
+from pipeline.staffing import Staffing
 from pipeline.standing import Standing
 from pipeline.status import Status
 from pipeline.watchdog import Watchdog
@@ -32,6 +33,7 @@ class Drive:
         orders: what people ask of this driver.
         fence: number of this driver.
         earlier_seconds: wall time of the drivers before.
+        workers: at most so many, in whole nodes; None: as the settings say.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Drive:
         orders: Orders,
         fence: int,
         earlier_seconds: float = 0.0,
+        workers: int | None = None,
     ) -> None:
         self._standing, self._settings, self._accounts, self._compute = standing, settings, accounts, compute
         self._job, self._plan, self._progress, self._books = (
@@ -70,6 +73,13 @@ class Drive:
             compute=compute,
             store_failed=self._pulse.store_failed,
         )
+        self._staffing = Staffing(
+            standing=standing,
+            settings=lambda: self._settings,
+            foreman=self._foreman,
+            compute=compute,
+            workers=workers,
+        )
         self._started_ns = self._ledger_ns = self._clock.now_ns()
         self._watchdog = Watchdog(limit_seconds=self._policy.progress_seconds, now_ns=self._started_ns)
         self._earlier_seconds = earlier_seconds
@@ -84,12 +94,14 @@ class Drive:
         if self._progress.missing:
             self._phase = "starting workers"
             self._pulse.beat(self.status)
+            self._staffing.begin()
             self._compute.start()
             self._phase = ""
             self._pulse.beat(self.status, force=True)
         while self._progress.missing and not self._drained():
             for event in self._compute.events(timeout_seconds=self._policy.tick_seconds):
                 self._foreman.hear(event)
+                self._staffing.hear(event)
             self._foreman.make_rounds()
             self._pulse.make_sessions_known()
             self._foreman.dispatch()
@@ -103,6 +115,10 @@ class Drive:
             self._stopping_since_ns = self._clock.now_ns()
             self._phase = "finishing the batches in flight"
             self._foreman.stop()
+
+    def closed(self) -> None:
+        """The compute is closed; it may be started again."""
+        self._staffing.end()
 
     def save(self) -> None:
         """Write what this driver learned for others. Raises: StoreUnavailableError."""
@@ -132,6 +148,8 @@ class Drive:
             started_at=instant(self._started_ns).isoformat(),
             updated_at=instant(now_ns).isoformat(),
             fence=self._fence,
+            on_time=None if self._over else self._staffing.on_time,
+            outlook="" if self._over else self._staffing.outlook,
             retries=dict(foreman.work.returns.counts),
         )
 
@@ -151,8 +169,9 @@ class Drive:
             who = "" if len(cut_off) == len(self._foreman.crew.ready) else f"{len(cut_off)} of the workers: "
             said.append(f"waiting for the store: {who}{cut_off[0].store_silent}")
         said += self._foreman.held_up
+        said += [text for text in (self._staffing.outlook, self._staffing.reserve, self._staffing.waits) if text]
         seconds = self._watchdog.drought_seconds(self._clock.now_ns())
-        if seconds > self._policy.drought_seconds and not self._foreman.crew.starting:
+        if not self._staffing.waits and seconds > self._policy.drought_seconds and not self._foreman.crew.starting:
             said.append(f"no worker for {seconds / 60:.0f} min: waiting for capacity")
         return "; ".join(said)
 
@@ -162,11 +181,12 @@ class Drive:
         self._books.collect()
         if (changed := self._orders.changed_settings()) is not None:
             self._settings = changed
-            self._compute.offer(changed.nodes)
+            self._staffing.changed()
         if self._stopping is None and (asked := self._orders.stop()) is not None:
             self.stop(*asked)
         if self._stopping is None and (reached := self._limit(now_ns)):
             self.stop(JobState.STOPPED, reached)
+        self._staffing.look()
         self._pulse.beat(self.status)
         if now_ns - self._ledger_ns > self._policy.ledger_seconds * 1e9:
             self._ledger_ns = now_ns

@@ -52,6 +52,12 @@ class DrivePolicy:
     """How long images that fit on no node there is wait for one of another type."""
     give_ups: int = 20
     """Images given up for reasons of infrastructure, one after the other with none rendered between: the job stops."""
+    staffing_seconds: float = 1.0
+    """How often it is looked which nodes are wanted."""
+    changeover_seconds: float = 300.0
+    """From asking for a node of the reserve to its first batch, until that was measured."""
+    idle_seconds: float = 30.0
+    """Nodes for which no work is left are let go when none waited for so long."""
     drain_seconds: float = 120.0
     """How long a stopping driver waits for batches in flight."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)

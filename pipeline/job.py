@@ -146,6 +146,8 @@ class NodeOffer:
     """Workers per node: its GPUs, or the CPU workers that it holds."""
     region: str = ""
     zone: str = ""
+    only_for_deadline: bool | None = None
+    """Whether it is used only where the job would be late without it; None: so are on-demand nodes beside spot ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,13 @@ class Settings:
     """Labels of the job; no image knows them."""
     retention_seconds: float | None = None
     """How long after the job's end its images are kept; None: nobody said."""
+
+    def is_reserve(self, offer: NodeOffer) -> bool:
+        """Whether these nodes are used only when the deadline takes them."""
+        if offer.only_for_deadline is not None:
+            return offer.only_for_deadline
+        beside_spot = offer.market == "on_demand" and any(other.market == "spot" for other in self.nodes)
+        return self.deadline is not None and beside_spot
 
 
 def job_to_json(job: Job) -> bytes:

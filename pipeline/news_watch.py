@@ -116,6 +116,11 @@ class NewsWatch:
         deadline, now = settings.deadline, datetime.fromisoformat(status.updated_at)
         if deadline is None or deadline <= now:
             return  # a deadline that has passed stops the job, and that is told
+        title = f"the deadline {deadline.isoformat(timespec='minutes')} is in danger"
+        if status.on_time is not None:  # the driver knows what its nodes can do, and what may still come
+            if not status.on_time:
+                self._say(status, Occasion.DEADLINE, deadline.isoformat(), title, _in_danger(status))
+            return
         started = datetime.fromisoformat(status.started_at)
         needed, rate = needed_rate(status, deadline, now), measured_rate(status, now)
         # Before the first image no rate is known; half of the time without one is a danger whatever comes.
@@ -126,7 +131,6 @@ class NewsWatch:
         steady = min(STEADY_SECONDS, (deadline - now).total_seconds() / 4)
         if rate == 0 or (now - self._behind_since).total_seconds() >= steady:
             text = _late(status, now, needed=needed, rate=rate)
-            title = f"the deadline {deadline.isoformat(timespec='minutes')} is in danger"
             self._say(status, Occasion.DEADLINE, deadline.isoformat(), title, text)
 
     def _say(self, status: Status, occasion: Occasion, subject: str, title: str, text: str) -> None:
@@ -157,6 +161,14 @@ def measured_rate(status: Status, now: datetime) -> float:
     """Images a second of this driver: over the last minute, or over all of its time where that minute had none."""
     seconds = (now - datetime.fromisoformat(status.started_at)).total_seconds()
     return status.images_per_second or (status.rendered_now / seconds if seconds > 0 else 0.0)
+
+
+def _in_danger(status: Status) -> str:
+    """What the driver says of it, and what can be done."""
+    return (
+        f"{status.outlook[:1].upper()}{status.outlook[1:]}.\n{_count(status)}\n"
+        f"More nodes or a later deadline: `spotrender set {status.job} nodes=... deadline=...`."
+    )
 
 
 def _late(status: Status, now: datetime, *, needed: float, rate: float) -> str:

@@ -70,6 +70,8 @@ class World:
     """How providers bill instances; a provider without a rule bills what was accrued."""
     storage_rates: StorageRates | None = None
     """What the store charges; None where it is free."""
+    workers: int | None = None
+    """At most so many, in whole nodes; None: as the settings say."""
     head: HeadPrice | None = None
     """What the cluster's head costs; None where it is one of the job's own nodes, or nobody says."""
 
@@ -174,11 +176,13 @@ def _drive_once(
         orders=orders,
         fence=fence,
         earlier_seconds=earlier.seconds if earlier else 0.0,
+        workers=world.workers,
     )
     try:
         state = drive.run()
     finally:
         world.compute.close()
+    drive.closed()
     accounts.close(clock.now_ns())
     world.on_status(drive.status(phase="writing the ledger"))
 

@@ -10,6 +10,7 @@ from pipeline.layout import status_key
 from pipeline.lease import Lease
 from pipeline.request_table import RequestTable
 from pipeline.run_job import World, run_job
+from pipeline.staffing import all_nodes
 from pipeline.status import Status, read_status, starting_status, status_to_json
 
 WAIT_SECONDS = 0.25
@@ -31,6 +32,7 @@ def obey(job: Job, table: RequestTable, world: World, orders: StoredOrders, *, l
         LeaseLostError: another driver has taken the job over.
     """
     status: Status | None = None
+    nodes = orders.settings.nodes
     while True:
         orders.look()
         if orders.paused:
@@ -41,6 +43,9 @@ def obey(job: Job, table: RequestTable, world: World, orders: StoredOrders, *, l
                 return _tell(status, asked[0], orders, world, lease)
         _, settings = latest_settings(world.store, job.id)
         orders.changed_settings()
+        if settings.nodes != nodes:  # changed while nobody rendered
+            nodes = settings.nodes
+            world.compute.offer(all_nodes(nodes, workers=world.workers))
         status = run_job(job, settings, table, world, orders, lease=lease)
         if not (status.state is JobState.PAUSED and orders.paused):
             return status

@@ -50,6 +50,10 @@ class Status:
     updated_at: str
     fence: int
     """Number of the driver that tells this."""
+    on_time: bool | None = None
+    """Whether the deadline will be met with the nodes that there are; None: there is none, or nothing was measured."""
+    outlook: str = ""
+    """What stands against the deadline, and what would make it."""
     retries: dict[str, int] = field(default_factory=dict)
     """By cause: how many attempts of the present driver came back with images that were tried again or given up."""
     storage: StorageCost = field(default_factory=StorageCost)

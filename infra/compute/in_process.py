@@ -1,5 +1,6 @@
 """Workers as threads of this process: for tests, for debugging, and where Ray would be too much."""
 
+import itertools
 import os
 import secrets
 import socket
@@ -27,12 +28,23 @@ from pipeline.worker import Worker
 _POLL_SECONDS = 0.5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seat:
+    """Where a worker stands."""
+
+    offer: int
+    """Number of the offer that its node is of."""
+    node: int
+    """Number of the node; this process is number 0 of the first offer that is for all the time."""
+    gpu_index: int
+
+
 @dataclass(slots=True)
 class _Member:
     """One worker and its threads."""
 
     name: str
-    gpu_index: int
+    seat: _Seat
     worker: Worker
     backoff: Backoff
     alive: bool = True
@@ -56,14 +68,31 @@ class InProcessCompute:
         self._started = False
         self._watch: NodeWatch | None = None
         self._members: dict[str, _Member] = {}
-        self._due: list[tuple[int, int, Backoff]] = []
+        self._played: dict[tuple[int, int], int] = {}
+        self._due: list[tuple[int, _Seat, Backoff]] = []
         self._events: list[WorkerEvent] = []
         self._news = threading.Condition()
 
     @property
+    def _first(self) -> int:
+        """The number of the offer that this process meets all the time."""
+        offers = self._spec.offers
+        return next((number for number, offer in enumerate(offers) if not offer.only_for_deadline), 0)
+
+    @property
     def _offer(self) -> NodeOffer:
-        """The only offer that this process can meet."""
-        return self._spec.offers[0]
+        """That offer."""
+        return self._spec.offers[self._first]
+
+    def _seats(self) -> list[_Seat]:
+        """Where workers should stand: on this machine, and on nodes that a deadline takes, which are played by it."""
+        here = range(min(self._gpus, self._offer.gpus))
+        seats = [_Seat(offer=self._first, node=0, gpu_index=gpu_index) for gpu_index in here]
+        for number, offer in enumerate(self._spec.offers):
+            if offer.only_for_deadline and number != self._first:
+                nodes = itertools.product(range(offer.max), range(offer.gpus))
+                seats += [_Seat(offer=number, node=node, gpu_index=gpu_index) for node, gpu_index in nodes]
+        return seats
 
     def start(self) -> None:
         """Start the threads of the first offer.
@@ -71,25 +100,30 @@ class InProcessCompute:
         Raises:
             ClusterRefusedError: it promises GPUs; threads of one process would share the first one.
         """
-        if self._offer.gpu not in {"", "cpu"}:
+        met = [self._offer, *(offer for offer in self._spec.offers if offer.only_for_deadline)]
+        if any(offer.gpu not in {"", "cpu"} for offer in met):
             raise ClusterRefusedError("workers in this process run on the CPU alone: leave out `address: in-process`")
         self._started, self._gpus, self._token = True, self._offer.gpus, secrets.token_hex(4)
         self._start_watch()
         self.offer(self._spec.offers)
 
     def offer(self, offers: tuple[NodeOffer, ...]) -> None:
-        """As many threads as the first offer asks for, but no more than at the start: that is what this node holds."""
+        """As many threads as the first offer asks for, but no more than at the start: that is what this node holds.
+
+        Offers for the deadline alone are met too, one thread for each worker.
+        """
         self._spec = replace(self._spec, offers=offers or self._spec.offers)
         if not self._started:
             return
-        wanted = set(range(min(self._gpus, self._offer.gpus)))
+        wanted = self._seats()
         self._due = [due for due in self._due if due[1] in wanted]
         for member in self._members.values():
-            if member.gpu_index not in wanted:
+            if member.seat not in wanted:
                 self._send_away(member)
-        held = {member.gpu_index for member in self._members.values()} | {due[1] for due in self._due}
-        for gpu_index in sorted(wanted - held):
-            self._launch(gpu_index, Backoff(most_seconds=self._spec.most_delay_seconds))
+        held = {member.seat for member in self._members.values()} | {due[1] for due in self._due}
+        for seat in wanted:
+            if seat not in held:
+                self._launch(seat, Backoff(most_seconds=self._spec.most_delay_seconds))
 
     def leave(self, worker: str) -> None:
         """This process is the only node there is, so the worker is ended and another one started here."""
@@ -118,12 +152,11 @@ class InProcessCompute:
         return taken
 
     def assign(self, worker: str, assignment: Assignment) -> None:
-        """Into the worker's inbox; one that is leaving takes nothing more."""
+        """Into the worker's inbox; one that is leaving takes nothing more, and its loss brings it back."""
         member = self._members.get(worker)
-        if member is not None:
+        if member is not None and not member.leaving:
             member.attempts.add(assignment.attempt)
-            if not member.leaving:
-                member.worker.assign(assignment)
+            member.worker.assign(assignment)
 
     def release(self, worker: str) -> None:
         """To the worker."""
@@ -180,32 +213,42 @@ class InProcessCompute:
         else:
             self._abandon(member, "it was let go", cause=Cause.HANDED_BACK)
 
-    def _launch(self, gpu_index: int, backoff: Backoff) -> None:
+    def _launch(self, seat: _Seat, backoff: Backoff) -> None:
         """One more worker, with a thread that works and one that listens to it."""
-        spec = self._spec
+        spec, offer = self._spec, self._spec.offers[seat.offer]
+        here = seat.offer == self._first
         threads = spec.cpus_per_worker or max(1, len(os.sched_getaffinity(0)) // self._gpus)
         sighting = Sighting(
             job=spec.job,
-            node_id=f"{socket.gethostname()}-{os.getpid()}-{self._token}",
+            node_id=self._node_id(seat),
             labels={},
             gpu="cpu",
-            gpu_count=self._gpus,
+            gpu_count=self._gpus if here else offer.gpus,
         )
         name = f"{spec.job}-{self._token}-{self._count}"
         self._count += 1
         post = Post(
             spec=spec,
             name=name,
-            node=identify(self._offer, sighting),
-            gpu_index=gpu_index,
+            node=identify(offer, sighting),
+            gpu_index=seat.gpu_index,
             device="cpu",
             threads=spec.threads or threads,
         )
         worker = assemble_worker(post, clock=self._clock)
-        member = _Member(name, gpu_index, worker, backoff)
+        member = _Member(name, seat, worker, backoff)
         self._members[name] = member
         threading.Thread(target=self._work, args=(member,), name=f"work-{name}", daemon=True).start()
         threading.Thread(target=self._listen, args=(member,), name=f"listen-{name}", daemon=True).start()
+
+    def _node_id(self, seat: _Seat) -> str:
+        """Of the node of a seat; a node that is played has another one each time it comes."""
+        if seat.offer == self._first:
+            return f"{socket.gethostname()}-{os.getpid()}-{self._token}"
+        node = seat.offer, seat.node
+        if node not in {(one.seat.offer, one.seat.node) for one in self._members.values() if one.alive}:
+            self._played[node] = self._count
+        return f"{self._token}n{self._played[node]}"  # its session is named after the first twelve letters
 
     def _work(self, member: _Member) -> None:
         """The worker's life."""
@@ -226,7 +269,13 @@ class InProcessCompute:
 
     def _abandon(self, member: _Member, message: str, *, cause: Cause = Cause.INFRASTRUCTURE) -> None:
         """Tell that the worker is lost, as the last that is heard of it."""
-        lost = WorkerLost(worker=member.name, at_ns=self._clock.now_ns(), cause=cause.value, message=message)
+        lost = WorkerLost(
+            worker=member.name,
+            at_ns=self._clock.now_ns(),
+            cause=cause.value,
+            message=message,
+            node_lost=cause is Cause.HANDED_BACK and self._is_last(member),
+        )
         with self._news:
             if member.alive:
                 member.alive = False
@@ -234,13 +283,18 @@ class InProcessCompute:
                 self._news.notify_all()
         member.worker.close()
 
+    def _is_last(self, member: _Member) -> bool:
+        """Whether a node that is played by this process goes with this worker."""
+        seat, others = member.seat, (one.seat for one in self._members.values() if one.alive and one is not member)
+        return seat.offer != self._first and (seat.offer, seat.node) not in {(one.offer, one.node) for one in others}
+
     def _bury(self, member: _Member) -> None:
         """Forget a worker, and plan the next one in its place."""
         member.worker.close()
         del self._members[member.name]
-        if member.gpu_index < self._offer.gpus:
+        if member.seat in self._seats():
             delay_seconds = 0.0 if member.leaving else member.backoff.failed()
-            self._due.append((self._clock.now_ns() + round(delay_seconds * 1e9), member.gpu_index, member.backoff))
+            self._due.append((self._clock.now_ns() + round(delay_seconds * 1e9), member.seat, member.backoff))
 
     def _replace(self) -> None:
         """Start what is due."""

@@ -113,13 +113,12 @@ class RayCompute:
     def assign(self, worker: str, assignment: Assignment) -> None:
         """Send it, but to none that is leaving; that it did not arrive comes back as the worker's loss."""
         member = self._crew.get(worker)
-        if member is not None:
+        if member is not None and not member.leaving:
             member.attempts.add(assignment.attempt)
             if (member.model or self._spec.models[0]) != assignment.model:
                 member.loads_for.add(assignment.attempt)
             member.model = assignment.model
-            if not member.leaving:
-                self._crew.tell(worker, "assign", assignment)
+            self._crew.tell(worker, "assign", assignment)
 
     def release(self, worker: str) -> None:
         """Send it on."""

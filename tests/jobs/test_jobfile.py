@@ -133,6 +133,11 @@ def test_money_never_passes_through_a_float(tmp_path: Path) -> None:
         ("a: " + "[" * 40 + "]" * 40, "nested deeper than"),
         ("a: &a [*a]\n", "holds too many values"),
         (b"#" * (MAX_BYTES + 1), "is larger than"),
+        (
+            base(nodes="[{type: a, market: spot}, {type: a, market: spot, only_for_deadline: true}]"),
+            "nodes[1]: only_for_deadline: spot nodes are used first",
+        ),
+        (base(nodes="[{type: a, market: on_demand, only_for_deadline: true}]"), "so none would begin"),
     ],
 )
 def test_bad_job_file_is_refused_with_place_and_remedy(tmp_path: Path, text: str | bytes, said: str) -> None:
