@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from jobs.committed import COMMITTED_COLUMNS, Wanted, fetch_requests, wanted_images
-from jobs.jobfile import MAX_NAME, JobFile, PerformanceEntry
+from jobs.jobfile import MAX_NAME, JobFile
+from jobs.jobfile_model import PerformanceEntry
 from jobs.picture_difference import pixels_of, psnr, ssim
 from jobs.submit import SubmitResult, submit
 from jobs.wiring import open_store

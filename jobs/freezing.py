@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-from jobs.jobfile import DistilledEntry, JobFile
+from jobs.jobfile import JobFile
+from jobs.jobfile_model import DistilledEntry
 from jobs.performance import with_performance
 from jobs.profiles import profile_names, read_profile
 from jobs.token_counting import TokenCounter

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobs.jobfile import Defaults, JobFile, slug
+from jobs.jobfile import JobFile, slug
+from jobs.jobfile_model import Defaults
 from jobs.jobfile_values import shown
 from jobs.nearest import did_you_mean
 from jobs.yaml_document import Document, Place, plain, read_document

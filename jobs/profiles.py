@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from jobs.jobfile import Defaults, DistilledEntry
+from jobs.jobfile_model import Defaults, DistilledEntry
 from jobs.jobfile_values import Count, FilledText, Precision, Side, Text, Usd
 from jobs.written import Written
 from jobs.yaml_document import read_document

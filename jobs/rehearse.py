@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from jobs.freezing import freeze
-from jobs.jobfile import Budget, JobFile, PerformanceEntry
+from jobs.jobfile import Budget, JobFile
+from jobs.jobfile_model import PerformanceEntry
 from jobs.reclaiming import Done, Reclaimer
 from jobs.reclaims import Replay, Script, TraceEvent, first_names, random_removals
 from jobs.rehearsal_pace import pace_of_removals, pace_of_trace, pace_warnings
