@@ -34,6 +34,7 @@ class Display:
         self._stream, self._wants_live, self._now = stream, live, now
         self._live: Live | None = None
         self._said: tuple[str, ...] = ()
+        self._remarked: set[str] = set()
         self._said_at = float("-inf")
 
     def __enter__(self) -> Self:
@@ -53,7 +54,11 @@ class Display:
             self._live.stop()
 
     def __call__(self, status: "Status") -> None:
-        """Show this status; cheap enough for many a second."""
+        """Show this status, and each of its remarks once; cheap enough for many a second."""
+        for remark in status.remarks:
+            if remark not in self._remarked:
+                self._remarked.add(remark)
+                self.note(f"note: {remark}")
         if self._live is not None:
             self._live.update(live_text(status, width=self._live.console.width), refresh=True)
             return

@@ -62,6 +62,8 @@ class SubmitResult:
     """Since this call."""
     message: str
     warnings: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+    """What workers decided by themselves, such as not to compile."""
     quoted_usd_per_image: Dollars | None = None
     """What its pilot let expect, where it had one."""
 
@@ -284,4 +286,5 @@ def result_of(status: Status, store: Store, warnings: tuple[str, ...]) -> Submit
         rendered_now=status.rendered_now,
         message=status.message,
         warnings=warnings,
+        remarks=status.remarks,
     )

@@ -108,6 +108,7 @@ def view_text(seen: "JobView", store: str) -> str:
     if seen.settings and seen.settings.tags:
         tags = ", ".join(f"{name}={text}" for name, text in sorted(seen.settings.tags.items()))
         rows.append(("tags", printable(tags)))
+    rows += [("note", printable(remark)) for remark in (status.remarks if status else ())]
     if seen.message:
         rows.append(("message", printable(seen.message)))
     return "\n".join([job.id, table(rows), next_lines(next_commands(job.id, store, seen.state))])
@@ -151,6 +152,7 @@ def submitted_text(result: "SubmitResult", costs: Sequence[tuple[str, str]]) -> 
         rows.append(("report", printable(f"{short_store(result.store).rstrip('/')}/{result.report}")))
     if result.quoted_usd_per_image is not None and result.rendered:
         rows.append(("quoted", _beside_quote(result.quoted_usd_per_image, result.usd / result.rendered)))
+    rows += [("note", printable(remark)) for remark in result.remarks]
     if result.message:
         rows.append(("message", printable(result.message)))
     return "\n".join([result.job, table(rows), next_lines(next_commands(result.job, result.store, result.state))])

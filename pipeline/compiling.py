@@ -73,6 +73,8 @@ class Compiling:
         known = self._memory.experience(terms.key)
         step = self._step_seconds(variant, size) or known.eager_step_seconds
         if step is None:
+            if ahead <= size:
+                self._say(f"not compiled {terms.key}", f"{terms.what}: not compiled: there is no second batch of it")
             return False
         weighed = balance(
             terms,

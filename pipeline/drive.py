@@ -150,6 +150,7 @@ class Drive:
             fence=self._fence,
             on_time=None if self._over else self._staffing.on_time,
             outlook="" if self._over else self._staffing.outlook,
+            remarks=foreman.remarks.told,
             retries=dict(foreman.work.returns.counts),
         )
 

@@ -35,6 +35,7 @@ from pipeline.leftovers import Leftovers
 from pipeline.model_watch import ModelWatch
 from pipeline.ports import Compute
 from pipeline.record import Cause
+from pipeline.remarks import Remarks
 from pipeline.standing import Standing
 from pipeline.workload import WorkEvent, Workload
 
@@ -93,7 +94,7 @@ class Foreman:
         self._refused_in_a_row = 0
         self._store_refused: set[str] = set()
         self._listened_ns = standing.clock.now_ns()
-        self._remarked: set[str] = set()
+        self.remarks = Remarks()
 
     def hear(self, event: WorkerEvent) -> None:
         """Take one event in."""
@@ -122,11 +123,8 @@ class Foreman:
 
     def _log(self, event: WorkerEvent) -> None:
         """Log an event; remarks to which all workers of a kind come only once."""
-        if isinstance(event, Remark):
-            if event.about in self._remarked:
-                return
-            self._remarked.add(event.about)
-        log_event(event)
+        if not isinstance(event, Remark) or self.remarks.is_new(event):
+            log_event(event)
 
     def make_rounds(self) -> None:
         """See to everybody: who is silent, who is to be replaced or left, what came back."""

@@ -54,6 +54,8 @@ class Status:
     """Whether the deadline will be met with the nodes that there are; None: there is none, or nothing was measured."""
     outlook: str = ""
     """What stands against the deadline, and what would make it."""
+    remarks: tuple[str, ...] = ()
+    """What workers of the present driver decided by themselves, such as not to compile; the first of many."""
     retries: dict[str, int] = field(default_factory=dict)
     """By cause: how many attempts of the present driver came back with images that were tried again or given up."""
     storage: StorageCost = field(default_factory=StorageCost)
@@ -74,7 +76,8 @@ def status_from_json(body: bytes) -> Status:
         raise ValueError(f"this version reads status schema {STATUS_SCHEMA}")
     money = {name: Decimal(values.get(name, "0")) for name in ("usd", "overhead_usd")}
     storage = {"storage": storage_from_values(values.get("storage", {}))}
-    return Status(**(values | {"state": JobState(values["state"])} | money | storage))
+    known = {"state": JobState(values["state"]), "remarks": tuple(values.get("remarks", ()))}
+    return Status(**(values | known | money | storage))
 
 
 def latest_fence(store: Store, job: str) -> int:

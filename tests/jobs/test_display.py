@@ -52,6 +52,22 @@ def test_plain_line_says_everything_once() -> None:
     assert "\n" not in line
 
 
+def test_what_workers_decided_is_said_once_and_stands_in_the_summary() -> None:
+    """A compile that is skipped is no secret of the log; nor can a remark of another machine act on the terminal."""
+    stream = io.StringIO()
+    status = running(remarks=("not compiled: it would save 4.5 s and take 67.0 s", "a\x1b[2Jb"))
+    with Display(stream, live=False, now=Ticking()) as display:
+        display(status)
+        display(status)
+    assert stream.getvalue().count("note: not compiled: it would save 4.5 s") == 1
+    assert "\x1b" not in stream.getvalue()
+    job, _ = make_job(MemoryStore())
+    text = view_text(view(job, status, now=NOW), "out")
+    assert "note" in text
+    assert "not compiled: it would save 4.5 s" in text
+    assert "\x1b" not in text
+
+
 def test_plain_lines_come_every_few_seconds_or_when_something_changes() -> None:
     """A log of a night's render stays readable."""
     stream, clock = io.StringIO(), Ticking()
