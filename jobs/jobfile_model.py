@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import model_validator
 
 from jobs.jobfile_values import (
+    Attention,
     Compile,
     FilledText,
     Guidance,
@@ -72,6 +73,7 @@ class PerformanceEntry(Written):
     distilled_lora: DistilledEntry | None = None
     """That LoRA; to name it is to ask for it."""
     compile: Compile | None = None
+    attention: Attention | None = None
     channels_last: Switch | None = None
     memory: Memory | None = None
 

@@ -23,6 +23,9 @@ class Levers:
     """`on`: a LoRA that needs fewer steps, where the model's profile or the job file names one; `off`."""
     compile: str = "auto"
     """`auto`: where it repays itself; `on`: whatever it costs; `off`."""
+    attention: str = "auto"
+    """Torch's kernel for attention: `auto`: the fastest that takes the call; `flash`, `efficient`, `cudnn`, `math`.
+    They differ in the last bits, as compiled code does."""
     channels_last: str = "auto"
     """Memory order that convolutions like: `auto` for UNets on a GPU; `on`; `off`."""
     memory: str = "auto"
@@ -35,7 +38,8 @@ class Levers:
 
     def options(self) -> dict[str, str]:
         """What the worker that loads the model is told beside the request, as options of the frozen model."""
-        return {f"{_PREFIX}{name}": str(value) for name, value in asdict(self).items() if name not in _AT_SUBMIT}
+        told = {name: str(value) for name, value in asdict(self).items() if name not in _AT_SUBMIT}
+        return {f"{_PREFIX}{name}": text for name, text in told.items() if name not in _LATER or text != _LATER[name]}
 
 
 PIXEL_LEVERS: Final = ("quantization", "step_cache", "guidance_until")
@@ -43,6 +47,9 @@ PIXEL_LEVERS: Final = ("quantization", "step_cache", "guidance_until")
 
 _AT_SUBMIT: Final = (*PIXEL_LEVERS, "distilled")
 """Levers of which a worker is told by the request and the model."""
+
+_LATER: Final[Mapping[str, str]] = MappingProxyType({"attention": "auto"})
+"""Levers that came later -> the value that is not told, so that what a store has learned of models stays theirs."""
 
 _NONE: Final = Levers()
 
@@ -54,6 +61,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "step_cache": ("none", "mag"),
         "distilled": ("on", "off"),
         "compile": ("auto", "on", "off"),
+        "attention": ("auto", "flash", "efficient", "cudnn", "math"),
         "channels_last": ("auto", "on", "off"),
         "memory": ("auto", "fit", "tiling", "text_offload", "offload", "group_offload"),
     }

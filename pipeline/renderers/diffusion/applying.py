@@ -1,4 +1,4 @@
-"""Pulls the levers of a loaded pipeline: memory order, quantization, step cache, offload."""
+"""Pulls the levers of a loaded pipeline: memory order, quantization, step cache, attention, offload."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import torch
 
 from pipeline.errors import ModelUnavailableError
 from pipeline.performance import Levers
+from pipeline.renderers.diffusion.attention import check_attention, choose_attention
 from pipeline.renderers.diffusion.families import Family
 from pipeline.renderers.diffusion.fitting import bytes_of, weight_bytes
 from pipeline.renderers.diffusion.text_encoders import text_encoders_of
@@ -42,6 +43,10 @@ def apply_levers(pipe: Any, family: Family, levers: Levers, *, device: str, step
         _quantize(backbone, levers.quantization, device)
     if levers.step_cache == "mag":
         _cache_steps(backbone, steps)
+    choose_attention(levers.attention)
+    if levers.attention != "auto":
+        check_attention(backbone, levers.attention, device=device)
+        pulled.append(f"attention_{levers.attention}")
     if memory != "fit":
         _save_memory(pipe, memory, device)
         pulled.append(memory)

@@ -21,6 +21,8 @@ class Family:
     """Hands the images' generators to the scheduler's steps; None: unknown."""
     negative_prompt: bool = True
     """Takes a negative prompt."""
+    masks_text: bool = False
+    """Its attention to the text has a mask."""
     packing: int = 1
     """Latent pixels, in width and in height, that one token of the transformer is packed from."""
     multiple: int = 8
@@ -72,6 +74,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         name="pixart",
         pipelines=MappingProxyType({"PixArtAlphaPipeline": 120, "PixArtSigmaPipeline": 300}),
+        masks_text=True,
         steps=20,
         guidance_scale=4.5,
     ),

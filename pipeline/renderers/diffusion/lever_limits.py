@@ -9,8 +9,8 @@ from pipeline.renderers.diffusion.families import Family
 FP8_GPUS = ("L4", "L40", "L40S", "4090", "5090", "RTX PRO 6000", "H100", "H200", "B200", "B300", "GH200", "GB200")
 """Names, or parts of names, of GPUs with FP8 arithmetic: compute capability 8.9 and later (NVIDIA, CUDA GPUs)."""
 
-BEFORE_INT4 = ("T4", "V100", "P100", "P40", "P4", "M60", "K80", "2080", "2070", "2060")
-"""Names, or parts of names, of GPUs before compute capability 8.0."""
+BEFORE_AMPERE = ("T4", "V100", "P100", "P40", "P4", "M60", "K80", "2080", "2070", "2060")
+"""Names, or parts of names, of GPUs before compute capability 8.0: no int4, no flash attention."""
 
 GUIDANCE_CAN_END = ("sd", "sdxl", "sd3")
 """Families whose pipelines let a callback change the text embeddings between two steps."""
@@ -34,6 +34,7 @@ def lever_problem(
         ("quantization", _quantization(family, levers.quantization, gpus, precision)),
         ("step_cache", _step_cache(family, levers.step_cache)),
         ("guidance_until", _guidance(family, levers.guidance_until)),
+        ("attention", _attention(family, levers.attention, gpus, precision)),
         ("compile", _own_call(family, levers.compile == "on", "compile: off")),
         ("memory", _own_call(family, levers.memory == "text_offload", "memory: offload")),
     )
@@ -68,10 +69,28 @@ def _int4(gpus: Collection[str], precision: str) -> str | None:
     """Torch's own kernel takes bf16 and compute capability 8.0."""
     if "cpu" in gpus:
         return "there is no int4 arithmetic on a CPU; use int8"
-    if old := sorted(gpu for gpu in gpus if _is_one_of(gpu, BEFORE_INT4)):
+    if old := sorted(gpu for gpu in gpus if _is_one_of(gpu, BEFORE_AMPERE)):
         return f"{', '.join(old)} has no int4 arithmetic (A10G, A100, L4 and later do); use int8"
     if precision != "bf16":
         return f"int4 arithmetic takes bf16, not {precision}; use precision: bf16, or quantization: int8"
+    return None
+
+
+def _attention(family: Family, kind: str, gpus: Collection[str], precision: str) -> str | None:
+    """Kernels have their own demands of GPU and precision; a mask, as over padded texts, only some take."""
+    if kind == "auto":
+        return None
+    if problem := _own_call(family, asked=True, instead="attention: auto"):
+        return problem
+    if "cpu" in gpus and kind in {"efficient", "cudnn"}:
+        return f"there is no {kind} attention on a CPU; use flash, math or auto"
+    if kind in {"flash", "cudnn"}:
+        if family.masks_text:
+            return f"{family.name} models mask what pads a text, which {kind} does not take; use efficient or auto"
+        if old := sorted(gpu for gpu in gpus if _is_one_of(gpu, BEFORE_AMPERE)):
+            return f"{', '.join(old)} has no {kind} attention (A10G, A100, L4 and later do); use efficient or auto"
+        if precision == "fp32" and any(gpu != "cpu" for gpu in gpus):
+            return f"{kind} attention takes fp16 and bf16, not fp32; use efficient or auto"
     return None
 
 
