@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from infra.compute.metric_recorder import Recorder
 from infra.process_identity import is_gone, this_process
-from jobs.computing import workers_of
+from infra.stores.measured import MeasuredStore
+from jobs.computing import IN_PROCESS, workers_of
 from jobs.delivering import deliver_at_end
 from jobs.following import Following
 from jobs.head_price import head_price
@@ -131,10 +133,12 @@ def _drive_here(
     number, settings = latest_settings(store, job.id)
     orders = StoredOrders(store, job.id, button=button, clock=clock, number=number, settings=settings)
     prices = prices_of(store, clock)
+    recorder = Recorder()
+    store = MeasuredStore(store)
     log = JobLog(FencedStore(store, lease), job.id, fence=lambda: lease.fence, environ=os.environ)
     with (
         logged(log),
-        repeated(orders=(orders.look, 0.5), log=(log.put, 5.0)),
+        repeated(orders=(orders.look, 0.5), log=(log.put, 5.0), metrics=(exporter(recorder, address), 2.0)),
         ThreadPoolExecutor(STORE_THREADS, "store") as executor,
         ThreadPoolExecutor(1, "ledger") as background,
         ThreadPoolExecutor(1, "prices") as asking,
@@ -167,6 +171,7 @@ def _drive_here(
             storage_rates=storage_rates(store.uri, os.environ),
             workers=workers,
             head=head_price(os.environ, address=address),
+            metrics=recorder,
         )
         try:
             status = obey(job, table, world, orders, lease=lease)
@@ -178,6 +183,15 @@ def _drive_here(
         deliver_at_end(store, job, orders.settings, status, say=say, stop=lambda: button.pressed is not None)
         _LOG.info("driver leaves the job %s: %s", status.state.value, status.message or status.phase)
         return status
+
+
+def exporter(recorder: Recorder, address: str | None) -> Callable[[], None]:
+    """What shows a driver's metrics, again and again; without a Ray nobody can ask for them."""
+    if address == IN_PROCESS:
+        return lambda: None
+    from infra.compute.ray_metrics import RayExport
+
+    return RayExport(recorder).export
 
 
 def lease_of(store: Store, job: str, *, clock: Clock, conditional: bool = True) -> Lease:

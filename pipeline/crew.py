@@ -1,5 +1,6 @@
 """Who is there to work: workers from their first word to their loss, with the notices seen for their nodes."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -89,6 +90,19 @@ class Crew:
         """Nodes of which the cloud has said that it takes them."""
         noticed = [member for member in self._members.values() if member.notice == "reclaim"]
         return len({member.node.node_session if member.node else id(member) for member in noticed})
+
+    def node(self, worker: str) -> Node | None:
+        """Where a worker stands; None when nobody knows."""
+        member = self._members.get(worker)
+        return member.node if member else None
+
+    def states(self) -> Counter[tuple[str, str, str]]:
+        """How many workers there are by state, node type and market: starting, ready, waiting, leaving."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for member in self._members.values():
+            if member.node is not None:
+                found[_state(member), member.node.node_type, member.node.market] += 1
+        return found
 
     def join(self, event: WorkerStarting) -> None:
         """A worker's process is up."""
@@ -209,3 +223,12 @@ class Crew:
                 self._replacing += 1
                 return name
         return None
+
+
+def _state(member: Member) -> str:
+    """What a worker is doing, in one word."""
+    if member.notice == "reclaim" or member.leaving or member.condemned:
+        return "leaving"
+    if not member.ready:
+        return "starting"
+    return "waiting" if member.store_silent or member.waits_for else "ready"

@@ -4,6 +4,7 @@ State lives in the store: a driver that dies at any instruction is replaced by a
 What concerns workers is `pipeline/foreman.py`'s; here is the loop, and what is due by the clock.
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 
 from pipeline.accounts import Accounts
@@ -12,12 +13,14 @@ from pipeline.errors import StoreUnavailableError
 from pipeline.foreman import Foreman
 from pipeline.job import JobState, Settings
 from pipeline.limits import limit_reached
+from pipeline.measuring import Measuring
 from pipeline.orders import Orders
 from pipeline.ports import Compute
 from pipeline.pulse import Publish, Pulse
 from pipeline.staffing import Staffing
 from pipeline.standing import Standing
 from pipeline.status import Status
+from pipeline.type_accounts import by_type
 from pipeline.watchdog import Watchdog
 
 
@@ -66,12 +69,18 @@ class Drive:
             policy=standing.policy,
             outage_seconds=lambda: self._settings.outage_seconds,
         )
+        self._measuring = Measuring(
+            standing,
+            now_ns=standing.clock.now_ns(),
+            before=by_type(accounts.sessions.values(), standing.clock.now_ns()),
+        )
         self._foreman = Foreman(
             standing=standing,
             settings=lambda: self._settings,
             accounts=accounts,
             compute=compute,
             store_failed=self._pulse.store_failed,
+            measuring=self._measuring,
         )
         self._staffing = Staffing(
             standing=standing,
@@ -80,7 +89,7 @@ class Drive:
             compute=compute,
             workers=workers,
         )
-        self._started_ns = self._ledger_ns = self._clock.now_ns()
+        self._started_ns = self._ledger_ns = self._measured_ns = self._clock.now_ns()
         self._watchdog = Watchdog(limit_seconds=self._policy.progress_seconds, now_ns=self._started_ns)
         self._earlier_seconds = earlier_seconds
         self._stopping: JobState | None = None
@@ -106,7 +115,9 @@ class Drive:
             self._pulse.make_sessions_known()
             self._foreman.dispatch()
             self._tick()
-        return self._state_at_end()
+        state = self._state_at_end()
+        self._measure(state)
+        return state
 
     def stop(self, state: JobState, message: str) -> None:
         """Finish the batches in flight, then leave the job in this state; the first call counts."""
@@ -123,6 +134,18 @@ class Drive:
     def save(self) -> None:
         """Write what this driver learned for others. Raises: StoreUnavailableError."""
         self._foreman.save()
+
+    def _measure(self, state: JobState | None = None) -> None:
+        """Let whoever watches know how things stand."""
+        self._measured_ns = now_ns = self._clock.now_ns()
+        self._measuring.look(
+            self.status(state),
+            now_ns=now_ns,
+            by_type=by_type(self._accounts.sessions.values(), now_ns),
+            workers=Counter() if self._over else self._foreman.crew.states(),
+            queued=len(self._foreman.work.handout.queue),
+            budget_usd=self._settings.budget_usd,
+        )
 
     def status(self, state: JobState | None = None, *, phase: str | None = None) -> Status:
         """Where the job stands now."""
@@ -189,6 +212,8 @@ class Drive:
             self.stop(JobState.STOPPED, reached)
         self._staffing.look()
         self._pulse.beat(self.status)
+        if now_ns - self._measured_ns > self._policy.metrics_seconds * 1e9:
+            self._measure()
         if now_ns - self._ledger_ns > self._policy.ledger_seconds * 1e9:
             self._ledger_ns = now_ns
             try:

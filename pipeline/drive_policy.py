@@ -33,6 +33,8 @@ class DrivePolicy:
     """How long to wait for events at most."""
     heartbeat_seconds: float = 5.0
     """How often node sessions and status go to the store."""
+    metrics_seconds: float = 5.0
+    """How often figures are told that are no event's."""
     ledger_seconds: float = 60.0
     """How often unfinished ledger buckets are written."""
     refusals: int = 3

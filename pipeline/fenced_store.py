@@ -12,6 +12,7 @@ from pipeline.errors import AlreadyExistsError
 from pipeline.layout import job_folder
 from pipeline.lease import Lease
 from pipeline.ports import ObjectInfo, PutMode, Store
+from pipeline.store_use import Used, use_of
 
 _TRIES = 5
 
@@ -33,6 +34,11 @@ class FencedStore:
     def uri(self) -> str:
         """Of the real one."""
         return self._store.uri
+
+    @property
+    def use(self) -> Mapping[str, Used]:
+        """What the real one was asked, where it counts that."""
+        return use_of(self._store)
 
     def put(self, key: str, body: bytes, *, mode: PutMode = "overwrite", if_match: str | None = None) -> str:
         """See `Store.put`. Raises: LeaseLostError."""

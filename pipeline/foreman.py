@@ -32,6 +32,7 @@ from pipeline.events import (
 )
 from pipeline.job import Settings
 from pipeline.leftovers import Leftovers
+from pipeline.measuring import Measuring
 from pipeline.model_watch import ModelWatch
 from pipeline.ports import Compute
 from pipeline.record import Cause
@@ -57,6 +58,7 @@ class Foreman:
         accounts: the node sessions.
         compute: the workers.
         store_failed: told when the store does not answer, the driver or a worker.
+        measuring: told all events.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class Foreman:
         accounts: Accounts,
         compute: Compute,
         store_failed: Callable[[str], None],
+        measuring: Measuring,
     ) -> None:
         self._standing, self._settings, self._accounts, self._compute = standing, settings, accounts, compute
+        self._measuring = measuring
         self._policy = standing.policy
         self.crew = Crew()
         self.work = Workload(standing=standing, settings=settings, crew=self.crew, store_failed=store_failed)
@@ -102,6 +106,7 @@ class Foreman:
             event = replace(event, cause=self._cause_of_loss(event))
         self._log(event)
         self._accounts.hear(event)
+        self._measuring.hear(event, self.crew.node(event.worker))
         self.crew.heard(event.worker)
         match event:
             case DeviceTaken() | DidNotFit() | BatchTuned() | BatchCommitted() | AttemptEnded():
@@ -252,6 +257,7 @@ class Foreman:
         lost = replace(lost, cause=self._cause_of_loss(lost))
         log_event(lost)
         self._accounts.hear(lost)
+        self._measuring.hear(lost, self.crew.node(worker))
         self.work.take_back(worker, self.crew.end(worker), Cause(lost.cause), why)
         if fault and not self.stopping:
             self.lost += 1

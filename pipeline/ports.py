@@ -287,6 +287,25 @@ class Compute(Protocol):
         """End all workers; what is not committed is lost."""
 
 
+class Metrics(Protocol):
+    """Figures for whoever watches, named and explained in `pipeline/metrics.py`.
+
+    Every call returns at once and never raises, from any thread. Values are floats, money too: the ledger is the truth.
+    """
+
+    def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        """A counter has grown."""
+
+    def total(self, name: str, value: float, **labels: str) -> None:
+        """A counter has reached a value; one below what it had changes nothing."""
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """A gauge has a value."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """One more value of a histogram."""
+
+
 class Notifier(Protocol):
     """Tells one receiver what there is of news; called by one thread at a time."""
 

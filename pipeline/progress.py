@@ -21,6 +21,8 @@ class Progress:
         self._plan = plan
         self._state = state
         self.counts = np.bincount(state, minlength=4).tolist()
+        self.counts_before = tuple(self.counts)
+        """As they were when this driver began."""
         self.rendered_now = 0
         self._recent: deque[tuple[int, int]] = deque()
         self._recently_rendered = 0

@@ -24,10 +24,11 @@ from pipeline.job import Job, Settings
 from pipeline.layout import image_key, status_key
 from pipeline.lease import Lease
 from pipeline.lease_state import Owner
+from pipeline.metrics import NoMetrics
 from pipeline.orders import Orders
 from pipeline.overhead import HeadPrice
 from pipeline.plan import Plan, task_id
-from pipeline.ports import Clock, Compute, Store
+from pipeline.ports import Clock, Compute, Metrics, Store
 from pipeline.pricing import Pricing
 from pipeline.progress import Progress
 from pipeline.record import Outcome, RecordedImage, driver_record
@@ -74,6 +75,8 @@ class World:
     """At most so many, in whole nodes; None: as the settings say."""
     head: HeadPrice | None = None
     """What the cluster's head costs; None where it is one of the job's own nodes, or nobody says."""
+    metrics: Metrics = field(default_factory=NoMetrics)
+    """For whoever watches."""
 
 
 def run_job(
@@ -151,7 +154,7 @@ def _drive_once(
         told = beside.told_in(status())
         if due:
             store.put(status_key(job.id, fence), status_to_json(told))
-        world.on_status(told)
+        _show(told, world)
 
     standing = Standing(
         job=job,
@@ -165,6 +168,7 @@ def _drive_once(
         policy=world.policy,
         new_attempt=world.new_attempt,
         jitter=world.jitter,
+        metrics=world.metrics,
     )
     _reuse(standing, world)
     drive = Drive(
@@ -208,6 +212,12 @@ def _drive_once(
     status = _patiently(leave, world, lease, outage_seconds=settings.outage_seconds)
     world.on_status(status)
     return status
+
+
+def _show(status: Status, world: World) -> None:
+    """To whoever looks on; what the driver itself does not know of its cost is told here alone."""
+    world.metrics.set("overhead_usd", float(status.overhead_usd), job=status.job)
+    world.on_status(status)
 
 
 def _patiently(step: Callable[[], Status], world: World, lease: Lease, *, outage_seconds: float) -> Status:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.bookkeeping import Bookkeeping
 from pipeline.drive_policy import DrivePolicy
 from pipeline.job import Job
+from pipeline.metrics import NoMetrics
 from pipeline.plan import Plan
-from pipeline.ports import Clock, Store
+from pipeline.ports import Clock, Metrics, Store
 from pipeline.progress import Progress
 from pipeline.request_table import RequestTable
 
@@ -34,6 +35,8 @@ class Standing:
     """Gives ids that no other attempt of any driver has."""
     jitter: Callable[[], float]
     """Random numbers from 0 to 1."""
+    metrics: Metrics = field(default_factory=NoMetrics)
+    """For whoever watches."""
 
     def model_of(self, task: int) -> str:
         """Name of the model that renders a task."""

@@ -31,6 +31,7 @@ from pipeline.ports import Clock, Gauge, Renderer, Store
 from pipeline.record import Cause, Node
 from pipeline.stages import Stages, ThreadStages
 from pipeline.storage_cost import calls_of, facts_of
+from pipeline.store_use import use_facts
 from pipeline.workplace import Workplace
 
 
@@ -153,7 +154,7 @@ class Worker:
                 events.append(self._events.get_nowait())
         except queue.Empty:
             pass
-        facts = facts_of(calls_of(self._store))
+        facts = facts_of(calls_of(self._store)) | use_facts(self._store)
         events.append(Heartbeat(worker=self._name, at_ns=self._clock.now_ns(), facts=facts))
         return events
 

@@ -8,6 +8,7 @@ from infra.compute.gpu import gpu_present
 from infra.compute.gpu_gauge import open_gauge
 from infra.compute.spec import ComputeSpec
 from infra.compute.stored_weights import StoredWeights
+from infra.stores.measured import MeasuredStore
 from infra.stores.table import open_store
 from pipeline.errors import ClusterRefusedError, NotFoundError
 from pipeline.layout import probe_key
@@ -46,7 +47,7 @@ def assemble_worker(post: Post, *, clock: Clock) -> Worker:
         StoreRefusedError: the URI names no store that this process can open.
     """
     spec = post.spec
-    store = open_store(spec.store_uri)
+    store = MeasuredStore(open_store(spec.store_uri))
     weights = StoredWeights(store, os.environ)
 
     def load(model: Model) -> Renderer:

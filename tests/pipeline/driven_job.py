@@ -13,9 +13,11 @@ from pipeline.assignment import Output
 from pipeline.clock import ManualClock
 from pipeline.job import Job, Settings
 from pipeline.layout import records_prefix
+from pipeline.metrics import NoMetrics
 from pipeline.model import Model
 from pipeline.orders import StopButton
 from pipeline.overhead import HeadPrice
+from pipeline.ports import Metrics
 from pipeline.record import Outcome, Record, RecordedImage, record_from_json
 from pipeline.request_table import RequestTable
 from pipeline.run_job import run_job
@@ -134,6 +136,7 @@ class Studio:
         session: str | None = None,
         store: MortalStore | None = None,
         head: HeadPrice | None = None,
+        metrics: Metrics | None = None,
     ) -> Status:
         """One driver's run.
 
@@ -145,6 +148,7 @@ class Studio:
             session: node session; each driver has its own by default.
             store: the driver's; by default one that is always there.
             head: what the cluster's head costs.
+            metrics: for whoever watches; nobody by default.
         """
         store = store or MortalStore(self.store, {}, self.clock)
         self._compute = compute(
@@ -157,7 +161,9 @@ class Studio:
         )
         button = StopButton()
         around = world(store, self._compute, self.clock, self._attempts)
-        around = replace(around, on_status=lambda status: watch(status, button), head=head)
+        around = replace(
+            around, on_status=lambda status: watch(status, button), head=head, metrics=metrics or NoMetrics()
+        )
         return run_job(prepared.job, settings or Settings(nodes=()), prepared.table, around, button)
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.stores.local import LocalStore
+from infra.stores.measured import MeasuredStore
 from infra.stores.memory import MemoryStore
 from infra.stores.retry import RetryPolicy
 from infra.stores.s3_client import s3_client
@@ -16,10 +17,10 @@ from pipeline.ports import Store
 from tests.faults.proxy import FaultProxy, fault_proxy
 from tests.infra.servers import S3Server, moto_server, rclone_server
 
-KINDS = ("memory", "local", "s3 on moto", "s3 on rclone", "s3 behind faults")
+KINDS = ("memory", "measured", "local", "s3 on moto", "s3 on rclone", "s3 behind faults")
 """What the contract runs over."""
 
-HONEST_KINDS = ("memory", "local", "s3 on moto", "s3 behind faults")
+HONEST_KINDS = ("memory", "measured", "local", "s3 on moto", "s3 behind faults")
 """Those that honour conditional puts."""
 
 RATES = {
@@ -82,6 +83,8 @@ def empty_store(request: pytest.FixtureRequest, kind: str, folder: Path) -> Stor
     """A new, empty store."""
     if kind == "memory":
         return MemoryStore("memory:test")
+    if kind == "measured":
+        return MeasuredStore(MemoryStore("memory:test"))
     if kind == "local":
         return LocalStore(str(folder / "store"))
     if kind == "s3 behind faults":
