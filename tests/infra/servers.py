@@ -81,12 +81,12 @@ def moto_server() -> Iterator[S3Server]:
 
 
 @contextmanager
-def rclone_server(folder: Path) -> Iterator[S3Server]:
+def rclone_server(folder: Path, *, host: str = "127.0.0.1") -> Iterator[S3Server]:
     """`rclone serve s3` over `folder`, on a free port: checks signatures, ignores the conditions of puts."""
     bucket, access_key, secret_key = "renders", secrets.token_hex(8), secrets.token_hex(16)
     (folder / bucket).mkdir(parents=True)
     program = Path(sys.executable).parent / "rclone"
-    options = ["--config", "", "--addr", "127.0.0.1:0", "--auth-key", f"{access_key},{secret_key}"]
+    options = ["--config", "", "--addr", f"{host}:0", "--auth-key", f"{access_key},{secret_key}"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([program, "serve", "s3", *options, folder], stdout=log, stderr=log)
         try:
@@ -106,7 +106,7 @@ def _announced(process: subprocess.Popen[bytes], log: int) -> str:
     deadline = time.monotonic() + START_SECONDS
     path = Path(f"/proc/self/fd/{log}")
     while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(rb"http://127\.0\.0\.1:\d+", path.read_bytes())
+        found = re.search(rb"http://[\d.]+:\d+", path.read_bytes())
         if found:
             return found.group().decode()
         time.sleep(0.02)
