@@ -153,14 +153,18 @@ class StoredOrders:
         self.settings = settings
         """Those that hold, as far as it is known here."""
         self._changed: Settings | None = None
-        self._lock = threading.Lock()
+        self._lock, self._looking = threading.Lock(), threading.Lock()
 
     def look(self) -> None:
         """Read the store if that is due; one that does not answer is asked again later."""
-        now_ns = self._clock.now_ns()
-        if self._looked_ns is not None and now_ns - self._looked_ns < LOOK_SECONDS * 1e9:
-            return
-        self._looked_ns = now_ns
+        with self._looking:  # the driver's loop and a thread beside it look; what was read last must hold
+            now_ns = self._clock.now_ns()
+            if self._looked_ns is None or now_ns - self._looked_ns >= LOOK_SECONDS * 1e9:
+                self._looked_ns = now_ns
+                self._read()
+
+    def _read(self) -> None:
+        """Take up what the store says now."""
         try:
             control = read_control(self._store, self._job)
             if control.settings > self._number:
@@ -171,7 +175,7 @@ class StoredOrders:
         except (StoreUnavailableError, StoreRefusedError, JobRefusedError, ValueError) as error:
             _LOG.debug("the orders are not read yet: %s", error)
             return
-        if control.number != self._control.number and (control.number, control.order) != (0, Order.RUN):
+        if control.order is not self._control.order:
             _LOG.info("asked to %s by %s", control.order.value, control.by)
         self._control = control
 

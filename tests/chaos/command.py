@@ -27,7 +27,7 @@ class Command:
     """
 
     def __init__(self, process: subprocess.Popen[str], told: IO[str]) -> None:
-        self._process, self._told = process, told
+        self._process, self._told, self._last = process, told, ""
 
     @property
     def pid(self) -> int:
@@ -64,9 +64,11 @@ class Command:
         return self._process.returncode, json.loads(out, parse_float=Decimal)
 
     def stderr(self) -> str:
-        """What it has told so far."""
-        self._told.seek(0)
-        return self._told.read()
+        """What it has told so far; all of it, when it has ended."""
+        if not self._told.closed:
+            self._told.seek(0)
+            self._last = self._told.read()
+        return self._last
 
 
 @contextmanager
@@ -88,8 +90,10 @@ def command(arguments: Sequence[str], *, environment: Mapping[str, str] | None =
             cwd=folder,
             env={**os.environ, **(environment or {}), "PYTHONPATH": str(code_root())},
         )
+        running = Command(process, told)
         try:
-            yield Command(process, told)
+            yield running
         finally:
             process.kill()
             process.communicate()
+            running.stderr()

@@ -1,5 +1,6 @@
 """What people ask of a job through its store: whoever asks at once, whatever answers get lost."""
 
+import logging
 from decimal import Decimal
 
 import pytest
@@ -111,6 +112,26 @@ def test_driver_hears_of_orders_within_seconds() -> None:
     clock.advance(LOOK_SECONDS)
     driver.look()
     assert driver.stop() is None
+
+
+def test_order_is_logged_once_whatever_else_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Settings that change while a job is paused are no order to pause."""
+    caplog.set_level(logging.INFO)
+    store, clock = MemoryStore(), ManualClock()
+    asked = orders(store, clock)
+    put_settings(store, JOB, Settings(nodes=()))
+    put_settings(store, JOB, Settings(nodes=(), budget_usd=Decimal(30)))
+    for order, settings in ((Order.PAUSE, None), (None, 2), (Order.RUN, None), (Order.CANCEL, None)):
+        ask(store, JOB, by="ann@desk", at="", order=order, settings=settings)
+        clock.advance(LOOK_SECONDS)
+        asked.look()
+    said = [record.getMessage() for record in caplog.records if record.name == "pipeline.control"]
+    assert said == [
+        "asked to pause by ann@desk",
+        "settings 2 are taken up",
+        "asked to run by ann@desk",
+        "asked to cancel by ann@desk",
+    ]
 
 
 def test_store_that_is_down_changes_no_order() -> None:
