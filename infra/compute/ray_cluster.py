@@ -18,7 +18,7 @@ from infra.compute.notices import change, ends
 from infra.compute.ray_crew import Crew
 from infra.compute.ray_demand import demands
 from infra.compute.ray_fate import NodeFates
-from infra.compute.ray_faults import cause_of, refusal, summary
+from infra.compute.ray_faults import cause_of, node_died, refusal, summary
 from infra.compute.ray_joining import joined, worker_cpus, worker_secrets
 from infra.compute.ray_nodes import RayNodes
 from infra.compute.ray_places import Member
@@ -218,7 +218,7 @@ class RayCompute:
         said = refusal(error, starting=method in {"hello", "begin"})
         if said is not None:
             return [self._refuse(member, said)]
-        lost = self._lose(member, summary(error), cause=cause_of(error))
+        lost = self._lose(member, summary(error), cause=cause_of(error), node_died=node_died(error))
         return [] if method == "hello" and member.place.backoff.failures == 1 else [lost]
 
     def _silent(self) -> list[WorkerEvent]:
@@ -256,17 +256,19 @@ class RayCompute:
             self.offer(self._spec.offers)
         return events
 
-    def _lose(self, member: Member, message: str, *, cause: Cause = Cause.INFRASTRUCTURE) -> WorkerLost:
+    def _lose(
+        self, member: Member, message: str, *, cause: Cause = Cause.INFRASTRUCTURE, node_died: bool = False
+    ) -> WorkerLost:
         """The event of a worker's loss, which is the last that is heard of it."""
-        node_lost = bool(member.node_id) and self._fates.lost(member.node_id)
+        node_seen_lost = bool(member.node_id) and self._fates.lost(member.node_id)
         taken = bool(member.node_id) and self._fates.taken(member.node_id)
         self._crew.bury(member)
         return WorkerLost(
             worker=member.name,
             at_ns=self._clock.now_ns(),
             cause=(Cause.PREEMPTED if taken else cause).value,
-            message=self._fates.epitaph(member.node_id) if node_lost else message,
-            node_lost=node_lost,
+            message=self._fates.epitaph(member.node_id) if node_seen_lost else message,
+            node_lost=node_seen_lost or node_died,
         )
 
     def _refuse(self, member: Member, message: str) -> WorkerRefused:

@@ -106,6 +106,11 @@ def refusal(error: RayError, *, starting: bool) -> str | None:
     return None
 
 
+def node_died(error: BaseException) -> bool:
+    """Whether Ray says that the worker's whole node is gone: of a worker that has said nothing yet only Ray knows."""
+    return isinstance(error, ActorDiedError) and _NODE_DIED.search(str(error)) is not None
+
+
 def summary(error: BaseException) -> str:
     """What happened, in a few words where Ray's text is known, else the line of it that tells most."""
     if isinstance(error, RayTaskError) and error.cause is not None:

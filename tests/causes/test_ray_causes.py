@@ -3,7 +3,7 @@
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
-from infra.compute.ray_faults import CAUSES, cause_of
+from infra.compute.ray_faults import CAUSES, cause_of, node_died
 from pipeline.record import Cause
 from tests.causes.raisable import CONTEXTS, UNEXPLAINED, Context, causes_of_loss, exception_classes, made
 
@@ -55,6 +55,21 @@ def test_a_dead_actor_has_its_cause_from_its_text(text: str, expected: dict[Cont
     error.error_msg = text
     error.args = (text,)
     assert causes_of_loss(cause_of(error)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "died"),
+    [
+        ("The actor died because its node has died. Node Id: 0123456789ab", True),
+        ("The actor died because its worker process has died. Worker exit type: SYSTEM_ERROR", False),
+    ],
+)
+def test_death_of_a_node_is_told_from_that_of_a_process(text: str, *, died: bool) -> None:
+    """Else nodes that die while they start would count as workers that cannot render the job, and stop it."""
+    error = ActorDiedError()
+    error.error_msg = text
+    error.args = (text,)
+    assert node_died(error) is died
 
 
 def test_an_actor_that_ray_calls_preempted_is() -> None:

@@ -10,13 +10,13 @@ from jobs.survey import survey
 from tests.chaos.command import command
 from tests.chaos.manifest import write_manifest
 
-PROMPTS = 60
+PROMPTS = 90
 
 
 def test_rehearsal_loses_nothing_and_says_what_reclaims_cost(tmp_path: Path) -> None:
     """One of two nodes is killed every few seconds: all promises kept, and the same bytes as undisturbed."""
     write_manifest(tmp_path / "prompts.jsonl", prompts=PROMPTS)
-    options = ["--nodes", "2", "--kill-every", "4s", "--back-after", "1s", "--seed", "3", "--batch-size", "2"]
+    options = ["--nodes", "2", "--kill-every", "6s", "--back-after", "1s", "--seed", "3", "--batch-size", "2"]
     options += ["--set", "model_options.seconds_per_batch=0.5", "--compare", "--store", str(tmp_path / "kept")]
     with command(["rehearse", str(tmp_path / "prompts.jsonl"), *options]) as rehearsal:
         code, result = rehearsal.end()
