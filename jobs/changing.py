@@ -20,6 +20,8 @@ from pipeline.ports import Store
 _FIELDS = {
     "budget.usd": "budget_usd",
     "budget.usd_per_image": "usd_per_image",
+    "budget.usd_per_month": "usd_per_month",
+    "budget.hard_excess": "hard_excess",
     "deadline": "deadline",
     "on_rebalance": "on_rebalance",
     "store_outage_seconds": "outage_seconds",
@@ -116,6 +118,7 @@ def describe(settings: Settings) -> list[tuple[str, str]]:
     return [
         ("nodes", ", ".join(nodes)),
         ("budget", "none" if budget is None else f"${budget:f}"),
+        ("per month", "no limit" if settings.usd_per_month is None else f"at most ${settings.usd_per_month:f}"),
         ("per image", "no limit" if each is None else f"at most ${each:f}"),
         ("deadline", "none" if settings.deadline is None else settings.deadline.isoformat()),
         ("rebalance", settings.on_rebalance),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.compute.metric_recorder import Recorder
@@ -24,6 +25,7 @@ from jobs.interrupt import interrupts_press
 from jobs.job_log import JobLog, logged
 from jobs.keeping import repeated
 from jobs.live_prices import priced_now, prices_of, pricing_of
+from jobs.month_spend import MonthSpend
 from jobs.price_files import billing_rules, storage_rates
 from jobs.report_page.writing import write_page
 from jobs.telling import Telling, telling
@@ -135,10 +137,17 @@ def _drive_here(
     prices = prices_of(store, clock)
     recorder = Recorder()
     store = MeasuredStore(store)
+    month = MonthSpend(store, job, settings=lambda: orders.settings, now=lambda: datetime.now(UTC))
+    month.look()
     log = JobLog(FencedStore(store, lease), job.id, fence=lambda: lease.fence, environ=os.environ)
     with (
         logged(log),
-        repeated(orders=(orders.look, 0.5), log=(log.put, 5.0), metrics=(exporter(recorder, address), 2.0)),
+        repeated(
+            orders=(orders.look, 0.5),
+            month=(month.look, 30.0),
+            log=(log.put, 5.0),
+            metrics=(exporter(recorder, address), 2.0),
+        ),
         ThreadPoolExecutor(STORE_THREADS, "store") as executor,
         ThreadPoolExecutor(1, "ledger") as background,
         ThreadPoolExecutor(1, "prices") as asking,
@@ -170,6 +179,7 @@ def _drive_here(
             billing=billing_rules(),
             storage_rates=storage_rates(store.uri, os.environ),
             workers=workers,
+            others_usd=lambda: month.usd,
             head=head_price(os.environ, address=address),
             metrics=recorder,
         )

@@ -13,6 +13,7 @@ from jobs.jobfile_values import (
     AUTO,
     BatchSize,
     Count,
+    Excess,
     FilledText,
     Format,
     Instant,
@@ -32,6 +33,7 @@ from jobs.jobfile_values import (
 )
 from jobs.written import Written
 from pipeline.assignment import Output
+from pipeline.job import HARD_EXCESS
 
 NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 MAX_NAME = 60
@@ -67,6 +69,10 @@ class Budget(Written):
 
     usd: UsdLimit | None = None
     usd_per_image: UsdLimit | None = None
+    usd_per_month: UsdLimit | None = None
+    """Of all jobs of this name that were submitted in the same month, UTC."""
+    hard_excess: Excess = HARD_EXCESS
+    """Share of `usd` by which the batches in flight may pass it before they are given up."""
 
 
 class OutputEntry(Written):

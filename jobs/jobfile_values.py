@@ -90,6 +90,14 @@ def _watts(value: Any) -> Decimal:
     return amount
 
 
+def _excess(value: Any) -> Decimal:
+    """A share on top of a budget."""
+    amount = Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(amount, Decimal) or not amount.is_finite() or not 0 <= amount <= 10:
+        raise ValueError(f"must be a share from 0 to 10 such as 0.1, got {shown(value)}")
+    return amount
+
+
 def _usd_above_zero(value: Any) -> Decimal:
     """A limit on money; none at all is said by leaving it out."""
     amount = _usd(value)
@@ -203,6 +211,7 @@ Guidance = Annotated[float, BeforeValidator(_number(0, 100))]
 Scale = Annotated[float, BeforeValidator(_number(-10, 10))]
 Usd = Annotated[Decimal, BeforeValidator(_usd), _money_json]
 UsdLimit = Annotated[Decimal, BeforeValidator(_usd_above_zero), _money_json]
+Excess = Annotated[Decimal, BeforeValidator(_excess), _money_json]
 Watts = Annotated[Decimal, BeforeValidator(_watts), _money_json]
 Text = Annotated[str, BeforeValidator(_text)]
 FilledText = Annotated[str, BeforeValidator(_filled)]

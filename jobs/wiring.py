@@ -210,6 +210,8 @@ def settings_of(
         nodes=capped(node_offers(job_file, environ, gpus_here=gpus_here, cluster=cluster), job_file.workers),
         budget_usd=job_file.budget.usd,
         usd_per_image=job_file.budget.usd_per_image,
+        usd_per_month=job_file.budget.usd_per_month,
+        hard_excess=job_file.budget.hard_excess,
         deadline=job_file.deadline,
         notify=targets(job_file.notify),
         deliver=None if job_file.deliver is None else job_file.deliver.values(),

@@ -213,6 +213,12 @@ class Accounts:
         nano = total_nano_usd(living, now_ns)
         return usd(nano + sum(session.lifetime(session.heartbeat_ns).nano_usd for session in silent))
 
+    def usd_per_second(self, now_ns: int) -> Decimal:
+        """What the nodes that are held cost now."""
+        living = [one for name, one in self.sessions.items() if name not in self._dormant and one.ended_ns is None]
+        hourly = (one.tariff.at(now_ns).usd_per_hour * one.node.gpu_count / one.node.shares for one in living)
+        return sum(hourly, Decimal(0)) / 3600
+
     def write(self, store: Store, at_ns: int) -> None:
         """Heartbeat: persist every session that changed, with the open intervals of its attempts."""
         if self._pricing is not None:

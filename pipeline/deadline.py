@@ -10,6 +10,7 @@ whatever the line says: when the reserve alone would need all of the time that i
 import math
 from collections import deque
 from dataclasses import dataclass
+from decimal import Decimal
 
 _ROUNDING = 0.05
 """Of a node: rates are measured, so no node is added for less."""
@@ -26,8 +27,7 @@ class Reserve:
     """Nodes."""
     images_per_second: float
     """Of a node; 0: not known yet."""
-    usd_per_hour: float
-    """Only compared with that of other reserves."""
+    usd_per_hour: Decimal
     up: int = 0
     """Nodes that render already."""
 
@@ -129,7 +129,7 @@ def _enough(at: Standpoint, seconds: float) -> tuple[int, ...]:
     chosen = [0] * len(at.reserves)
     by_cost = sorted(
         (number for number, one in enumerate(at.reserves) if one.images_per_second),
-        key=lambda number: at.reserves[number].usd_per_hour / at.reserves[number].images_per_second,
+        key=lambda number: at.reserves[number].usd_per_hour / Decimal(repr(at.reserves[number].images_per_second)),
     )
     for up in (True, False):
         for number in by_cost:

@@ -5,14 +5,16 @@ What concerns workers is `pipeline/foreman.py`'s; here is the loop, and what is 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from pipeline.accounts import Accounts
 from pipeline.buckets import instant
 from pipeline.errors import StoreUnavailableError
 from pipeline.foreman import Foreman
 from pipeline.job import JobState, Settings
-from pipeline.limits import limit_reached
+from pipeline.limits import limit_reached, must_end
 from pipeline.measuring import Measuring
 from pipeline.orders import Orders
 from pipeline.ports import Compute
@@ -37,6 +39,7 @@ class Drive:
         fence: number of this driver.
         earlier_seconds: wall time of the drivers before.
         workers: at most so many, in whole nodes; None: as the settings say.
+        others_usd: what other jobs of this name have cost that were submitted this month.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Drive:
         fence: int,
         earlier_seconds: float = 0.0,
         workers: int | None = None,
+        others_usd: Callable[[], Decimal] = Decimal,
     ) -> None:
         self._standing, self._settings, self._accounts, self._compute = standing, settings, accounts, compute
         self._job, self._plan, self._progress, self._books = (
@@ -60,7 +64,7 @@ class Drive:
             standing.books,
         )
         self._clock, self._policy = standing.clock, standing.policy
-        self._orders, self._fence = orders, fence
+        self._orders, self._fence, self._others_usd = orders, fence, others_usd
         self._pulse = Pulse(
             accounts=accounts,
             store=standing.store,
@@ -103,6 +107,9 @@ class Drive:
         if self._progress.missing:
             self._phase = "starting workers"
             self._pulse.beat(self.status)
+            if reached := self._too_much(self._clock.now_ns()):
+                self.stop(JobState.STOPPED, reached)
+                return self._state_at_end()
             self._staffing.begin()
             self._compute.start()
             self._phase = ""
@@ -172,6 +179,9 @@ class Drive:
             updated_at=instant(now_ns).isoformat(),
             fence=self._fence,
             on_time=None if self._over else self._staffing.on_time,
+            month_usd=None
+            if self._settings.usd_per_month is None
+            else self._others_usd() + self._accounts.accrued_usd(now_ns),
             outlook="" if self._over else self._staffing.outlook,
             remarks=foreman.remarks.told,
             retries=dict(foreman.work.returns.counts),
@@ -234,16 +244,23 @@ class Drive:
         if idle and self._foreman.work.returns.counts:
             idle += f" ({_counted(self._foreman.work.returns.counts)} came back)"
         return (
-            limit_reached(
-                self._settings,
-                accrued_usd=self._accounts.accrued_usd(now_ns),
-                rendered=self._progress.counts[1],
-                now=datetime.fromtimestamp(now_ns / 1e9, UTC),
-            )
+            self._too_much(now_ns)
             or self._pulse.outage
             or self._cut_off(now_ns)
             or self._foreman.stuck
             or (idle and f"{idle}; look at the workers' logs, then submit again")
+        )
+
+    def _too_much(self, now_ns: int) -> str | None:
+        """Why no more may be spent, in money or time."""
+        seconds = self._staffing.rates.batch_seconds if self._foreman.work.handout.busy else 0.0
+        return limit_reached(
+            self._settings,
+            accrued_usd=self._accounts.accrued_usd(now_ns),
+            rendered=self._progress.counts[1],
+            now=datetime.fromtimestamp(now_ns / 1e9, UTC),
+            in_flight_usd=self._accounts.usd_per_second(now_ns) * Decimal(repr(seconds)),
+            others_usd=self._others_usd(),
         )
 
     def _cut_off(self, now_ns: int) -> str | None:
@@ -258,6 +275,13 @@ class Drive:
         """Whether a stopping driver has nothing more to wait for."""
         if self._stopping is None:
             return False
+        if self._foreman.work.busy and must_end(
+            self._settings, accrued_usd=self._accounts.accrued_usd(self._clock.now_ns())
+        ):
+            self._message += (
+                f"; the batches in flight were given up, as budget.hard_excess of {self._settings.hard_excess:f} says"
+            )
+            return True
         waited = (self._clock.now_ns() - self._stopping_since_ns) / 1e9
         return waited > self._policy.drain_seconds or not self._foreman.work.busy
 

@@ -150,6 +150,10 @@ class NodeOffer:
     """Whether it is used only where the job would be late without it; None: so are on-demand nodes beside spot ones."""
 
 
+HARD_EXCESS = Decimal("0.1")
+"""Of a budget: what its last batches may cost beyond it, where nobody says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What may change while a job lives."""
@@ -157,6 +161,10 @@ class Settings:
     nodes: tuple[NodeOffer, ...]
     budget_usd: Decimal | None = None
     usd_per_image: Decimal | None = None
+    usd_per_month: Decimal | None = None
+    """Of all jobs of this name that were submitted in the present month, UTC."""
+    hard_excess: Decimal = HARD_EXCESS
+    """Share of `budget_usd` by which the batches in flight may pass it; then they are given up."""
     deadline: datetime | None = None
     notify: tuple[dict[str, Any], ...] = field(default_factory=tuple)
     deliver: dict[str, Any] | None = None
@@ -224,12 +232,14 @@ def settings_from_json(body: bytes) -> Settings:
         raise ValueError(f"this version reads settings schema {JOB_SCHEMA}")
 
     def money(key: str) -> Decimal | None:
-        return None if values[key] is None else Decimal(values[key])
+        return None if values.get(key) is None else Decimal(values[key])
 
     return Settings(
         nodes=tuple(NodeOffer(**(node | {"usd_per_hour": Decimal(node["usd_per_hour"])})) for node in values["nodes"]),
         budget_usd=money("budget_usd"),
         usd_per_image=money("usd_per_image"),
+        usd_per_month=money("usd_per_month"),
+        hard_excess=Decimal(values.get("hard_excess", HARD_EXCESS)),
         deadline=None if values["deadline"] is None else datetime.fromisoformat(values["deadline"]),
         notify=tuple(values["notify"]),
         deliver=values.get("deliver"),

@@ -104,6 +104,11 @@ class NewsWatch:
             self._say(status, Occasion.FAILURES, "first", count, text)
 
     def _budget(self, status: Status, settings: Settings) -> None:
+        month = settings.usd_per_month
+        if month is not None and status.month_usd is not None and status.month_usd >= month * BUDGET_SHARE:
+            title = f"{status.month_usd * 100 / month:.0f} % of the month's budget of ${month:f} is spent"
+            text = f"${status.month_usd:.2f} for all jobs of this name. At ${month:f} the job stops, resumable."
+            self._say(status, Occasion.BUDGET, f"{month:f} {status.updated_at[:7]}", title, text)
         budget = settings.budget_usd
         if budget is None or status.usd < budget * BUDGET_SHARE:
             return

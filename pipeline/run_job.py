@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from pipeline.accounts import Accounts, read_sessions
 from pipeline.beside import Beside
@@ -73,6 +74,8 @@ class World:
     """What the store charges; None where it is free."""
     workers: int | None = None
     """At most so many, in whole nodes; None: as the settings say."""
+    others_usd: Callable[[], Decimal] = Decimal
+    """What other jobs of this name have cost that were submitted this month; asked several times a second."""
     head: HeadPrice | None = None
     """What the cluster's head costs; None where it is one of the job's own nodes, or nobody says."""
     metrics: Metrics = field(default_factory=NoMetrics)
@@ -181,6 +184,7 @@ def _drive_once(
         fence=fence,
         earlier_seconds=earlier.seconds if earlier else 0.0,
         workers=world.workers,
+        others_usd=world.others_usd,
     )
     try:
         state = drive.run()

@@ -190,7 +190,7 @@ class Staffing:
                 Reserve(
                     most=settings.nodes[number].max,
                     images_per_second=kinds[number].images_per_second,
-                    usd_per_hour=float(settings.nodes[number].usd_per_hour),
+                    usd_per_hour=settings.nodes[number].usd_per_hour,
                     up=up[number] // settings.nodes[number].gpus,
                 )
                 for number in reserves

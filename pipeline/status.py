@@ -52,6 +52,8 @@ class Status:
     """Number of the driver that tells this."""
     on_time: bool | None = None
     """Whether the deadline will be met with the nodes that there are; None: there is none, or nothing was measured."""
+    month_usd: Decimal | None = None
+    """Of all jobs of this name that were submitted this month; None where `budget.usd_per_month` is no limit."""
     outlook: str = ""
     """What stands against the deadline, and what would make it."""
     remarks: tuple[str, ...] = ()
@@ -75,6 +77,8 @@ def status_from_json(body: bytes) -> Status:
     if values.pop("schema", None) != STATUS_SCHEMA:
         raise ValueError(f"this version reads status schema {STATUS_SCHEMA}")
     money = {name: Decimal(values.get(name, "0")) for name in ("usd", "overhead_usd")}
+    if values.get("month_usd") is not None:
+        money["month_usd"] = Decimal(values["month_usd"])
     storage = {"storage": storage_from_values(values.get("storage", {}))}
     known = {"state": JobState(values["state"]), "remarks": tuple(values.get("remarks", ()))}
     return Status(**(values | known | money | storage))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from pipeline.deadline import Pacer, Reserve, Standpoint
 
@@ -79,7 +80,7 @@ def perform(task: Task, weather: Sequence[tuple[float, int]]) -> Outcome:
                     Reserve(
                         most=task.most_reserve,
                         images_per_second=rate,
-                        usd_per_hour=1.0,
+                        usd_per_hour=Decimal(1),
                         up=sum(node.ready_at <= now for node in reserve),
                     ),
                 ),

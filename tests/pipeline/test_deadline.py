@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,8 +99,8 @@ def test_short_drought_ahead_of_the_line_takes_no_reserve() -> None:
 def test_of_several_reserves_the_cheapest_for_an_image_comes_first() -> None:
     """A node that costs more an hour may cost less an image."""
     reserves = (
-        Reserve(most=4, images_per_second=1.0, usd_per_hour=1.0),
-        Reserve(most=1, images_per_second=4.0, usd_per_hour=3.0),
+        Reserve(most=4, images_per_second=1.0, usd_per_hour=Decimal(1)),
+        Reserve(most=1, images_per_second=4.0, usd_per_hour=Decimal(3)),
     )
     standpoint = Standpoint(
         now=0.0,

@@ -92,6 +92,25 @@ def test_budget_is_told_at_four_fifths_and_once_for_each_budget() -> None:
     assert "budget.usd=" in told[1].text
 
 
+def test_budget_of_the_month_is_told_once_a_month() -> None:
+    """Of all jobs of the name; one whose driver does not know of others says nothing."""
+    limits = Settings(nodes=(), usd_per_month=Decimal(400))
+    spent = [status(usd=Decimal(9), month_usd=Decimal(usd)) for usd in (319, 321, 390)]
+    told = heard(status(usd=Decimal(9)), *spent, limits=limits)
+    assert occasions(told) == [Occasion.STARTED, Occasion.BUDGET]
+    assert told[1].title == "demo: 80 % of the month's budget of $400 is spent"
+
+
+def test_deadline_follows_what_the_driver_knows_of_its_nodes() -> None:
+    """It knows what may still come: a slow minute while the reserve starts is no alarm, a word of its own is one."""
+    limits = Settings(nodes=(), deadline=BEGAN + timedelta(hours=1))
+    slow = [status(n, rendered=n, images_per_second=0.01, on_time=True) for n in range(9)]
+    late = status(9, rendered=9, on_time=False, outlook="the deadline cannot be met: 900 images will be missing")
+    told = heard(*slow, late, limits=limits)
+    assert occasions(told) == [Occasion.STARTED, Occasion.DEADLINE]
+    assert told[1].text.startswith("The deadline cannot be met: 900 images will be missing.\n9 of 1,000 images")
+
+
 def test_first_failures_are_told_once() -> None:
     """Not those that an earlier driver met."""
     told = heard(status(failed=2), status(failed=2), status(failed=3), status(failed=9))
