@@ -5,7 +5,7 @@
 #   make test-browser   the report page in headless Chromium (Debian, Ubuntu: apt install chromium)
 #   make screenshot     take the README's picture of the report page anew
 #   make soak    the properties of recovery over 5,000 schedules that nobody has tried before; takes some minutes
-#   make test-infra     cluster files and Terraform, against servers on this machine; Terraform where it is installed
+#   make test-infra     cluster files, Terraform where it is installed, metrics with Prometheus (apt install prometheus)
 #   make chaos   real drivers and clusters while drivers, workers, nodes and the store fail; CHAOS_SEED=7 for other failures
 #   make lint    ruff and mypy --strict
 #   make bench   the figures, each beside its baseline; make bench-gpu on a machine with a GPU

@@ -4,10 +4,16 @@ Ray writes `ray_` before every name. It takes in nothing before a process has jo
 or under an earlier one, is told anew to each. It forgets a gauge that was read, so gauges are told every time.
 """
 
-from typing import Any
+import sys
+from typing import Any, Final
 
 from infra.compute.metric_recorder import Recorder, Series
 from pipeline.metrics import METRICS, PREFIX, SECONDS
+
+_NEXT_TO_NOTHING: Final = sys.float_info.min
+"""What a counter begins with, so that there is one before its first event: Ray counts no zero.
+It is gone with the first addition.
+"""
 
 
 class RayExport:
@@ -35,16 +41,18 @@ class RayExport:
             self._instruments.clear()
             self._told.clear()
         for series, value in self._recorder.values().items():
-            self._tell(series, value, self._told.get(series, 0.0))
+            self._tell(series, value, self._told.get(series))
             self._told[series] = value
         for (name, labels), value in self._recorder.take_observed():
             self._instrument(name).observe(value, dict(labels))
 
-    def _tell(self, series: Series, value: float, before: float) -> None:
+    def _tell(self, series: Series, value: float, before: float | None) -> None:
         name, labels = series
         instrument = self._instrument(name)
         if METRICS[name].kind == "gauge":
             instrument.set(value, dict(labels))
+        elif before is None:
+            instrument.inc(max(value, _NEXT_TO_NOTHING), dict(labels))
         elif value > before:
             instrument.inc(value - before, dict(labels))
 
