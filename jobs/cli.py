@@ -14,6 +14,7 @@ from jobs.cli_compare import compare
 from jobs.cli_control import cancel, logs, pause, resume, retry, set_
 from jobs.cli_delivery import deliver, download
 from jobs.cli_diff import diff
+from jobs.cli_gc import gc
 from jobs.cli_gpus import fit, gpus
 from jobs.cli_images import verify
 from jobs.cli_models import models_app
@@ -76,6 +77,7 @@ for name, command in (
     ("gpus", gpus),
     ("fit", fit),
     ("doctor", doctor),
+    ("gc", gc),
 ):
     app.command(name)(_interruptible(command))
 app.add_typer(nightly_app(_interruptible), name="nightly")

@@ -13,12 +13,12 @@ from jobs.jobfile_model import PerformanceEntry
 from jobs.picture_difference import pixels_of, psnr, ssim
 from jobs.submit import SubmitResult, submit
 from jobs.wiring import open_store
-from pipeline.buckets import read_records, record_infos
 from pipeline.checkpoint import committed_table
 from pipeline.errors import JobFileError
 from pipeline.gpu_figures import busy_share, mean_watts
 from pipeline.job import Job, JobState, job_from_json
 from pipeline.layout import job_key
+from pipeline.packs import all_records
 from pipeline.performance import PROFILES
 from pipeline.ports import Store
 from pipeline.record import Outcome, Record
@@ -131,7 +131,7 @@ def _images(store: Store, job: Job) -> list[Wanted]:
 def _records(store: Store, job: Job) -> list[Record]:
     """Every record of the job, also of earlier calls."""
     with ThreadPoolExecutor(_THREADS) as executor:
-        return [stored.record for stored in read_records(store, record_infos(store, job), executor)]
+        return [stored.record for stored in all_records(store, job, executor)]
 
 
 def _pairs(store: Store, rows: list[list[Wanted]]) -> list[Pair]:

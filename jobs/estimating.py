@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from jobs.listing import READERS
 from pipeline.checkpoint import committed_table
+from pipeline.collected import removed_keys
 from pipeline.job import Job
 from pipeline.layout import job_key
 from pipeline.plan import Plan
@@ -18,6 +19,7 @@ from pipeline.reports.ledger import open_ledger
 from pipeline.reports.measured import Shape, usd_per_image
 from pipeline.request_table import id_words
 from pipeline.reuse import find_reusable
+from pipeline.status import read_status
 
 _NANO = Decimal("1e-9")
 
@@ -47,6 +49,10 @@ def missing_images(store: Store, job: Job, plan: Plan) -> NDArray[np.bool_]:
         if store.head(job_key(job.id)) is not None:
             known = committed_table(store, job, readers)
             made = known.filter([outcome in {"rendered", "reused"} for outcome in known["outcome"].to_pylist()])
+            status = read_status(store, job.id)
+            if status is not None and status.collected:
+                gone = removed_keys(store, made["key"].to_pylist(), readers)
+                made = made.filter([key not in gone for key in made["key"].to_pylist()])
             places = plan.find(id_words(made["image_id"]))
             missing[places[places >= 0]] = False
         reusable = find_reusable(store, plan, missing, job.output, readers)

@@ -55,8 +55,7 @@ def resume(
     status = read_status(store, job.id)
     lease, clock = lease_of(store, job.id, clock=SystemClock()), SystemClock()
     seen, free = lease.look()
-    done = status is not None and status.state in {JobState.SUCCEEDED, JobState.COMPLETED_WITH_FAILURES}
-    if status is not None and done and (seen is None or free):
+    if status is not None and status.complete and (seen is None or free):
         left = f"; `spotrender retry {job.id}` tries what failed again" if status.failed else ""
         raise JobRefusedError(f"{job.id} is {status.state}: there is nothing to resume{left}")
     asked = ask(store, job.id, by=who_asks(), at=datetime.now(UTC).isoformat(), order=Order.RUN)

@@ -15,6 +15,7 @@ from pipeline.commit import put_record
 from pipeline.errors import JobRefusedError
 from pipeline.job import Job, JobState
 from pipeline.layout import record_task
+from pipeline.packs import with_packed
 from pipeline.plan import task_number
 from pipeline.ports import Clock, Store
 from pipeline.record import Cause, Outcome, Record
@@ -90,11 +91,12 @@ def forgive(
         for task in sorted({record_task(row["record"]) for row in chosen.values()}):
             number = task_number(task)
             infos = record_infos(store, job, range(number, number + 1))
+            listed = read_records(store, infos, executor)
             failures = tuple(
                 f"{stored.record.name}/{image.image_id}"
-                for stored in read_records(store, infos, executor)
+                for stored in with_packed(store, job, number // job.sizes.tasks_per_bucket, listed)
                 for image in stored.record.images
-                if image.outcome is Outcome.FAILED and image.image_id in chosen
+                if stored.record.task == task and image.outcome is Outcome.FAILED and image.image_id in chosen
             )
             lease.confirm()
             put_record(store, Record(job=job.id, task=task, attempt=attempt, sequence=0, node=None, forgives=failures))

@@ -183,7 +183,7 @@ def submit(
         if on_warnings is not None:
             on_warnings(warnings)
         status = read_status(store, job.id)
-        if not new and status is not None and status.state in {JobState.SUCCEEDED, JobState.COMPLETED_WITH_FAILURES}:
+        if not new and status is not None and status.complete:
             done = "every image is there" if status.state is JobState.SUCCEEDED else "all was tried"
             wanted = frozen.settings.deliver
             if wanted is not None and not is_delivered(store, job, wanted):

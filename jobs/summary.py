@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 
+_COLLECTED = "clean-up removed them; the same `spotrender submit` again renders them"
+
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
     """`label  value` lines; values too long for a line go on below, indented alike."""
@@ -248,6 +250,8 @@ def verified_text(result: "Verified", store: str, *, voided: Sequence[str]) -> s
         rows.append(("failed", f"{result.failed:,} images were given up, so there is nothing to look at"))
     if rest > 0:
         rows.append(("not yet", f"{rest:,} images are not rendered yet"))
+    if result.collected:
+        rows.append(("collected", f"{result.collected:,} images; {_COLLECTED}"))
     lines = [result.job, table(rows)]
     lines += [f"  {finding.problem} {finding.key}: {printable(finding.message)}" for finding in result.findings]
     where = f"{result.job} --store {shlex.quote(short_store(store))}"

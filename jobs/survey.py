@@ -22,11 +22,11 @@ from jobs.listing import read_job
 from jobs.status import view
 from jobs.verify import verify
 from pipeline.accounts import read_sessions
-from pipeline.buckets import read_records, record_infos
 from pipeline.checkpoint import ledger_tables
 from pipeline.job import Job
 from pipeline.layout import job_folder, ledger_nodes_key
 from pipeline.ledger_schema import CATEGORIES, IMAGES
+from pipeline.packs import all_records
 from pipeline.ports import Store
 from pipeline.record import Cause, Record
 from pipeline.status import read_status, status_from_json
@@ -212,7 +212,7 @@ def _nodes_ledger(store: Store, job: Job) -> list[dict[str, Any]]:
 
 def _records(store: Store, job: Job, executor: Executor) -> Iterator[Record]:
     """All records, in no order."""
-    return (stored.record for stored in read_records(store, record_infos(store, job), executor))
+    return (stored.record for stored in all_records(store, job, executor))
 
 
 def _lost_batches(store: Store, job: Job) -> set[tuple[str, int]]:
@@ -222,7 +222,7 @@ def _lost_batches(store: Store, job: Job) -> set[tuple[str, int]]:
 
 def _bytes_of(store: Store, job: Job, executor: Executor) -> dict[tuple[str, str], str]:
     """(image id, profile) -> hash, of the images that count."""
-    stored = read_records(store, record_infos(store, job), executor)
+    stored = all_records(store, job, executor)
     return {
         (row.image.image_id, repr(row.record.profile)): row.image.sha256
         for row in tally(stored)

@@ -56,6 +56,8 @@ class Verified:
     total: int
     """Images of the job, each counted once, as far as its status tells."""
     findings: tuple[Finding, ...]
+    collected: int
+    """Images that clean-up removed: neither sound nor lost."""
 
     @property
     def sound(self) -> bool:
@@ -95,6 +97,7 @@ def verify(
     import pyarrow.compute as pc
 
     from pipeline.checkpoint import committed_table
+    from pipeline.collected import named_collected
 
     look = _look_quickly if quick else _look
     findings: list[Finding] = []
@@ -108,13 +111,15 @@ def verify(
                 findings.append(finding)
             if on_progress is not None and (number % 64 == 0 or number == checked):
                 on_progress(number, checked)
+    collected = named_collected(store, (finding.key for finding in findings if finding.problem == "missing"))
     return Verified(
         job=seen.job.id,
+        collected=sum(finding.key in collected for finding in findings),
         checked=checked,
         bytes=pc.sum(table["bytes"]).as_py() or 0,
         failed=failed,
         total=seen.status.total if seen.status else len(table),
-        findings=tuple(findings),
+        findings=tuple(finding for finding in findings if finding.key not in collected),
     )
 
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from pipeline.accounts import Accounts
 from pipeline.bills import Bills
 from pipeline.buckets import made_with, read_records, record_infos, seal
-from pipeline.checkpoint import FAILED, Checkpoint, add_up, ledger_tables, see, spent_in
+from pipeline.checkpoint import FAILED, Checkpoint, add_up, is_kept, ledger_tables, see, spent_in
 from pipeline.errors import StoreUnavailableError
 from pipeline.failures import failures_manifest
 from pipeline.job import Job
 from pipeline.layout import failures_key, record_task
 from pipeline.nodes_ledger import Spent, write_nodes_ledger
+from pipeline.packs import with_packed
 from pipeline.plan import Plan, task_number
 from pipeline.ports import Clock, ObjectInfo, Store
 from pipeline.record import Record
@@ -70,6 +71,7 @@ class Bookkeeping:
         self._spent = checkpoint.spent
         self._sealed = checkpoint.sealed
         self._counts = checkpoint.counts
+        self._packed = checkpoint.packed
         self._last_seen_ns = checkpoint.last_seen_ns
         self._dirty: set[int] = set(self._open)
         self._sealing: dict[int, Future[pa.Table]] = {}
@@ -142,7 +144,8 @@ class Bookkeeping:
             made = self._made_with.get(bucket)
             if made is None or not stale(made.priced, prices):
                 continue
-            if sum(1 for _ in record_infos(self._store, self._job, self._plan.tasks_of(bucket))) >= made.records:
+            infos = list(record_infos(self._store, self._job, self._plan.tasks_of(bucket)))
+            if len(infos) >= made.records or bucket in self._packed:
                 self._wrote(bucket, self._write(bucket, done=True, prices=prices))
 
     def spent(self) -> Spent:
@@ -177,10 +180,10 @@ class Bookkeeping:
     def write_index(self) -> int:
         """Let later jobs find the images of this one; gives the bytes of all that it rendered."""
         size = 0
-        columns = ["image_id", "sha256", "bytes", "outcome"]
+        columns = ["image_id", "sha256", "bytes", "outcome", "cause"]
         pending: list[pa.Table] = []
         for table in self._tables(columns):
-            pending.append(table.filter(pc.equal(table["outcome"], "rendered")))
+            pending.append(table.filter(pc.and_(pc.equal(table["outcome"], "rendered"), is_kept(table))))
             size += sum(pending[-1]["bytes"].to_pylist())
             if len(pending) == _BUCKETS_AT_A_TIME:
                 extend_index(self._store, pending, self._job.output, self._executor)
@@ -204,7 +207,8 @@ class Bookkeeping:
         """Write one bucket from all records that the store lists for it."""
         infos = list(record_infos(self._store, self._job, self._plan.tasks_of(bucket)))
         self._counts[bucket] = len(infos)
-        stored = read_records(self._store, infos, self._executor, dict(self._open.get(bucket, {})))
+        listed = read_records(self._store, infos, self._executor, dict(self._open.get(bucket, {})))
+        stored = with_packed(self._store, self._job, bucket, listed) if bucket in self._packed else listed
         return seal(self._store, self._job, bucket, stored, done=done, prices=prices)
 
     def _infos(self) -> Iterator[ObjectInfo]:

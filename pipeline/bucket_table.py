@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.ledger_schema import IMAGES
-from pipeline.record import Record
+from pipeline.record import COLLECTED, Record
 from pipeline.repricing import SessionPrices, image_costs
 from pipeline.tally import Tallied
 
@@ -103,7 +103,7 @@ def _image_columns(rows: Sequence[Tallied], nano: NDArray[np.int64]) -> dict[str
         "image_id": pa.array([image.image_id for image in images], pa.string()),
         "key": pa.array([image.key for image in images], pa.string()),
         "outcome": pa.array([row.outcome for row in rows], pa.string()),
-        "cause": pa.array([image.cause for image in images], pa.string()),
+        "cause": pa.array([COLLECTED if row.collected else row.image.cause for row in rows], pa.string()),
         "gpu_seconds": pa.array(np.where(rendered, time, 0) / 1e9),
         "usd": _money(np.where(rendered, nano, 0)),
         "bytes": pa.array([image.bytes for image in images], pa.int64()),

@@ -23,12 +23,13 @@ from pipeline.buckets import (
     told_table,
 )
 from pipeline.job import Job
-from pipeline.layout import record_task
+from pipeline.layout import record_name, record_task
 from pipeline.money import nano_usd
 from pipeline.nodes_ledger import Spent
+from pipeline.packs import packed_buckets, read_pack, with_packed
 from pipeline.plan import Plan, task_number
 from pipeline.ports import ObjectInfo, Store
-from pipeline.record import Record
+from pipeline.record import COLLECTED, Record
 from pipeline.repricing import MadeWith, SessionPrices
 from pipeline.request_table import id_words
 from pipeline.tally import StoredRecord
@@ -58,6 +59,8 @@ class Checkpoint:
     """By node session: when its last batch left the device."""
     counts: Counter[int] = field(default_factory=Counter)
     """By bucket: how many records the store listed."""
+    packed: set[int] = field(default_factory=set)
+    """Buckets of which clean-up has packed records."""
     made_with: dict[int, MadeWith] = field(default_factory=dict)
     """By sealed bucket: how it came about, its prices above all."""
 
@@ -75,7 +78,8 @@ def read_checkpoint(
         prices: of the job's node sessions, for records that are in no bucket yet.
     """
     checkpoint = Checkpoint(state=np.zeros(plan.images, dtype=np.uint8))
-    for bucket, table, stored in ledger_tables(store, job, executor, counts=checkpoint.counts, prices=prices):
+    tables = ledger_tables(store, job, executor, counts=checkpoint.counts, packed=checkpoint.packed, prices=prices)
+    for bucket, table, stored in tables:
         if stored is None:
             checkpoint.sealed.add(bucket)
             checkpoint.made_with[bucket] = made_with(table)
@@ -99,6 +103,7 @@ def ledger_tables(
     columns: Sequence[str] | None = None,
     *,
     counts: Counter[int] | None = None,
+    packed: set[int] | None = None,
     prices: SessionPrices = MappingProxyType({}),
 ) -> Iterator[tuple[int, pa.Table, list[StoredRecord] | None]]:
     """The ledger rows of every bucket that has any: sealed ones as they are (no records), others from their records.
@@ -108,7 +113,8 @@ def ledger_tables(
         job: whose.
         executor: reads in parallel.
         columns: which ones.
-        counts: takes in how many records there are of each bucket.
+        counts: takes in how many records of each bucket have objects of their own.
+        packed: takes in the buckets of which records are packed.
         prices: of the job's node sessions, for rows that are made from their records.
     """
     infos: dict[int, list[ObjectInfo]] = {}
@@ -118,22 +124,37 @@ def ledger_tables(
         bucket = task_number(record_task(info.key)) // per_bucket
         counts[bucket] += 1
         infos.setdefault(bucket, []).append(info)
-    for bucket, table in sealed_buckets(store, job, counts, executor, columns):
+    packed = set() if packed is None else packed
+    packed |= packed_buckets(store, job)
+    there = counts | Counter({bucket: _union(store, job, bucket, infos[bucket]) for bucket in packed & infos.keys()})
+    for bucket, table in sealed_buckets(store, job, there, executor, columns):
         infos.pop(bucket, None)
         yield bucket, table, None
     for bucket in sorted(infos):
         stored = read_records(store, infos[bucket], executor)
+        stored = with_packed(store, job, bucket, stored) if bucket in packed else stored
         table = told_table(stored, prices)
         yield bucket, table if columns is None else table.select(list(columns)), stored
 
 
+def _union(store: Store, job: Job, bucket: int, infos: Iterable[ObjectInfo]) -> int:
+    """How many records a bucket has that are packed, or have objects of their own, or both."""
+    listed = {record_name(info.key) for info in infos}
+    return len(listed | {item.record.name for item in read_pack(store, job, bucket)})
+
+
 def committed_table(store: Store, job: Job, executor: Executor, columns: Sequence[str] = COMMITTED) -> pa.Table:
     """One row for each image that counts, with these columns of the ledger, `outcome` among them."""
-    columns = list(columns)
-    tables = [table for _, table, _ in ledger_tables(store, job, executor, columns)]
-    empty = bucket_table([]).select(columns)
+    read = list(dict.fromkeys([*columns, "outcome", "cause"]))
+    tables = [table for _, table, _ in ledger_tables(store, job, executor, read)]
+    empty = bucket_table([]).select(read)
     table = pa.concat_tables([empty, *(table.replace_schema_metadata(None) for table in tables)])
-    return table.filter(pc.not_equal(table["outcome"], "duplicate"))
+    return table.filter(pc.and_(pc.not_equal(table["outcome"], "duplicate"), is_kept(table))).select(list(columns))
+
+
+def is_kept(table: pa.Table) -> pa.ChunkedArray:
+    """For each ledger row whether it is of an image that was not collected since, as far as the ledger tells."""
+    return pc.not_equal(pc.fill_null(table["cause"], ""), COLLECTED)
 
 
 def spent_in(table: pa.Table) -> Spent:
@@ -160,8 +181,12 @@ def add_up(spent: Iterable[Spent]) -> dict[tuple[str, str], Span]:
 def _enter(state: NDArray[np.uint8], plan: Plan, table: pa.Table) -> None:
     """Enter ledger rows into the state."""
     places = plan.find(id_words(table["image_id"]))
-    outcomes = table["outcome"].to_pylist()
-    codes = np.fromiter((_CODES.get(outcome, MISSING) for outcome in outcomes), dtype=np.uint8, count=len(outcomes))
+    outcomes = zip(table["outcome"].to_pylist(), table["cause"].to_pylist(), strict=True)
+    codes = np.fromiter(
+        (MISSING if cause == COLLECTED else _CODES.get(outcome, MISSING) for outcome, cause in outcomes),
+        dtype=np.uint8,
+        count=len(table),
+    )
     counts = (places >= 0) & (codes != MISSING)
     state[places[counts]] = codes[counts]
 

@@ -60,6 +60,21 @@ def record_task(key: str) -> str:
     return key.rpartition("/")[2].partition("-")[0]
 
 
+def record_name(key: str) -> str:
+    """The record's name in its key."""
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def packed_prefix(job: str) -> str:
+    """Where clean-up keeps the records that it took out of their own objects."""
+    return f"jobs/{job}/packed/"
+
+
+def packed_key(job: str, bucket: str) -> str:
+    """All records of one ledger bucket in one object, word for word."""
+    return f"jobs/{job}/packed/{bucket}.parquet"
+
+
 def status_key(job: str, fence: int) -> str:
     """Progress as one driver tells it; readers take the highest fence."""
     return f"jobs/{job}/status/{fence:08d}.json"
@@ -108,6 +123,20 @@ def memory_key(name: str) -> str:
 def compiled_key(name: str, extension: str) -> str:
     """What was compiled (`bin`) of one model and shape for one kind of GPU, or measured of that (`json`)."""
     return f"memory/compiled/{name}.{extension}"
+
+
+def sweep_key() -> str:
+    """How far the clean-up is that goes on now; drivers that begin look at it."""
+    return "memory/clean-up.json"
+
+
+SWEEPER = ".gc"
+"""Stands in the place of a job id in the key of the lease that a clean-up holds: `jobs/.gc/lease.json`."""
+
+
+def collected_key(shard: str) -> str:
+    """Files of images that clean-up removed, by the first digit of their ids: what is missing and not lost."""
+    return f"index/collected/{shard}.parquet"
 
 
 def probe_key(token: str) -> str:

@@ -51,6 +51,10 @@ class Cause(StrEnum):
     """The model could not be loaded."""
 
 
+COLLECTED = "COLLECTED"
+"""Stands as the cause of a ledger row whose file clean-up removed before the image was rendered again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """The execution profile: what decides the bits beside the request. Bits are promised within one profile."""
@@ -181,6 +185,8 @@ class Record:
     """Names of records that count no longer (repair): their images are rendered again."""
     forgives: tuple[str, ...] = ()
     """`<record>/<image id>` of failures that count no longer (retry): these images are tried again."""
+    collects: tuple[str, ...] = ()
+    """`<record>/<image id>` of images whose files clean-up removed: they are rendered again, their cost stays."""
 
     @property
     def name(self) -> str:
@@ -204,6 +210,8 @@ def record_to_json(record: Record) -> bytes:
     use = values.pop("gpu_use")
     if use is not None:
         values["gpu_use"] = _values(use)
+    if not record.collects:
+        del values["collects"]
     return json.dumps(values, default=str, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -224,7 +232,7 @@ def record_from_json(body: bytes) -> Record:
         raise ValueError(f"record schema {schema!r}, this version reads {RECORD_SCHEMA}")
     node = values.pop("node")
     profile = values.pop("profile")
-    forgives = tuple(values.pop("forgives", ()))
+    forgives, collects = tuple(values.pop("forgives", ())), tuple(values.pop("collects", ()))
     use = values.pop("gpu_use", None)
     images = tuple(
         RecordedImage(**(image | {"outcome": Outcome(image["outcome"]), "usd": Decimal(image["usd"])}))
@@ -233,6 +241,7 @@ def record_from_json(body: bytes) -> Record:
     return Record(
         **(values | {"usd": Decimal(values["usd"]), "voids": tuple(values["voids"])}),
         forgives=forgives,
+        collects=collects,
         gpu_use=None if use is None else GpuUse(**use),
         node=None if node is None else Node(**(node | {"usd_per_hour": Decimal(node["usd_per_hour"])})),
         profile=None if profile is None else Profile(**(profile | {"levers": tuple(profile.get("levers", ()))})),

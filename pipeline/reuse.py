@@ -5,7 +5,7 @@ that a job asks for. A missed entry costs one rendering again, a stale one a loo
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -103,6 +103,33 @@ def extend_index(store: Store, rows: Iterable[pa.Table], output: Output, executo
     first = pc.utf8_slice_codeunits(table["image_id"], 0, 1)
     parts = [(shard, table.filter(pc.equal(first, shard))) for shard in SHARDS]
     list(executor.map(lambda part: _extend(store, *part), [part for part in parts if len(part[1])]))
+
+
+def drop_from_index(store: Store, files: Collection[str], executor: Executor) -> None:
+    """Take these image keys out of the index, so that nobody counts on them; a row that is missed costs a look."""
+    shards: dict[str, set[str]] = {}
+    for key in files:
+        name = key.rpartition("/")[2].rpartition(".")[0]
+        shards.setdefault(name[0], set()).add(name)
+    list(executor.map(lambda part: _drop(store, *part), sorted(shards.items())))
+
+
+def _drop(store: Store, shard: str, names: Collection[str]) -> None:
+    """Read, filter, write if nobody else wrote in between."""
+    for _ in range(_TRIES):
+        table, etag = _read(store, shard)
+        hashes = pc.utf8_slice_codeunits(table["sha256"], 0, 16)
+        there = pc.binary_join_element_wise(table["image_id"], hashes, "-")
+        kept = table.filter(pc.invert(pc.is_in(there, value_set=pa.array(sorted(names), pa.string()))))
+        if etag is None or len(kept) == len(table):
+            return
+        sink = io.BytesIO()
+        pq.write_table(kept, sink, compression="zstd")
+        try:
+            store.put(index_key(shard), sink.getvalue(), if_match=etag)
+        except AlreadyExistsError:
+            continue
+        return
 
 
 def _index_rows(table: pa.Table, wanted: str) -> pa.Table:

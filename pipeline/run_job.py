@@ -15,6 +15,7 @@ from pipeline.bills import Bills
 from pipeline.bookkeeping import Bookkeeping
 from pipeline.buckets import instant
 from pipeline.checkpoint import read_checkpoint
+from pipeline.collected import record_collected
 from pipeline.commit import put_record
 from pipeline.drive import Drive
 from pipeline.drive_policy import DrivePolicy
@@ -38,6 +39,7 @@ from pipeline.reuse import ReuseMap, find_reusable
 from pipeline.standing import Standing
 from pipeline.status import Status, read_status, starting_status, status_to_json
 from pipeline.storage_cost import StorageRates
+from pipeline.sweep import heed_clean_up
 
 _LOG = logging.getLogger(__name__)
 _LAST_STEP_SECONDS = 2.0
@@ -119,11 +121,12 @@ def _drive_once(
 ) -> Status:
     """From the checkpoint to the last status, under a fence of its own."""
     beside = Beside(world.store, rates=world.storage_rates, head=world.head, clock=world.clock)
-    world = replace(world, store=FencedStore(world.store, lease))
+    unfenced, world = world.store, replace(world, store=FencedStore(world.store, lease))
     store, clock = world.store, world.clock
     plan = Plan(table, job.sizes)
     earlier = read_status(store, job.id)
     fence = begin(job, plan.images, earlier, world, lease)
+    _heed_clean_ups(job, earlier, unfenced, world, lease)
     sessions = read_sessions(store, job.id)
     checkpoint = read_checkpoint(
         store, job, plan, world.executor, {name: session.price for name, session in sessions.items()}
@@ -241,6 +244,13 @@ def _patiently(step: Callable[[], Status], world: World, lease: Lease, *, outage
             _LOG.warning("the last lines of the ledger wait for the store: %s", error)
             world.clock.sleep(_LAST_STEP_SECONDS)
             lease.beat()
+
+
+def _heed_clean_ups(job: Job, earlier: Status | None, unfenced: Store, world: World, lease: Lease) -> None:
+    """Wait for the one that goes on, and miss again what earlier ones removed."""
+    heed_clean_up(unfenced, clock=world.clock, token=world.new_token(), keep=lease.keep)
+    if earlier is not None and earlier.collected:
+        record_collected(world.store, job, world.executor, world.new_attempt)
 
 
 def begin(job: Job, images: int, earlier: Status | None, world: World, lease: Lease) -> int:

@@ -64,6 +64,13 @@ class Status:
     """What the store was asked and costs, over all drivers; beside `usd`, which is of nodes alone."""
     overhead_usd: Decimal = Decimal(0)
     """What no node session holds, over all drivers; beside `usd` as well."""
+    collected: int = 0
+    """Images whose files clean-up removed since the job ended; the next driver renders them again."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to render: all was tried, and no file was removed since."""
+        return self.state in {JobState.SUCCEEDED, JobState.COMPLETED_WITH_FAILURES} and not self.collected
 
 
 def status_to_json(status: Status) -> bytes:
@@ -120,6 +127,7 @@ def starting_status(job: str, *, total: int, earlier: Status | None, now: str, f
         usd=earlier.usd if earlier else Decimal(0),
         storage=earlier.storage if earlier else StorageCost(),
         overhead_usd=earlier.overhead_usd if earlier else Decimal(0),
+        collected=earlier.collected if earlier else 0,
         workers_ready=0,
         workers_starting=0,
         workers_lost=0,
