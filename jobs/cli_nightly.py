@@ -32,7 +32,8 @@ def run(
     Two callers at once are harmless. Exit codes: 2 or 1 where an entry could not be looked at; with --wait also those
     of submit, the highest of the runs.
     """
-    from jobs.nightly.running import Caller, Told, exit_code, launcher, told_text
+    from jobs.nightly.processes import launcher
+    from jobs.nightly.running import Caller, Told, exit_code, told_text
     from jobs.wiring import open_store
     from pipeline.clock import SystemClock
 

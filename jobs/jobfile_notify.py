@@ -14,6 +14,7 @@ from pipeline.news import Occasion
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALL = tuple(occasion.value for occasion in Occasion)
+_DEFAULT = tuple(name for name in _ALL if name != Occasion.DIGEST.value)
 
 
 def _variable(value: Any) -> str:
@@ -38,8 +39,8 @@ class NotifyEntry(Written):
     """Variable that holds an Apprise URL: a chat, a mailbox."""
     secret_env: Variable | None = None
     """Variable that holds the key with which posts to the webhook are signed."""
-    on: tuple[OccasionName, ...] = _ALL
-    """What is told."""
+    on: tuple[OccasionName, ...] = _DEFAULT
+    """What is told; the digest of nightly entries to those alone who name it."""
 
     @model_validator(mode="after")
     def _one_receiver(self) -> Self:

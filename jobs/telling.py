@@ -61,14 +61,15 @@ class Telling:
         reason = str(error) if isinstance(error, SpotrenderError) else type(error).__name__
         self._watch.broke(job, reason, at=datetime.now(UTC).isoformat(), fence=fence)
 
-    def close(self) -> None:
-        """Wait for what was not told yet, for bounded time; Ctrl-C ends the waiting."""
+    def close(self) -> bool:
+        """Wait for what was not told yet, for bounded time; Ctrl-C ends the waiting. Gives whether all was told."""
         with suppress(KeyboardInterrupt):
             if not self._messenger.wait(_QUIET_SECONDS):
                 self._say(
                     f"telling those under notify: what happened, for at most {END_SECONDS:.0f} s; Ctrl-C ends that"
                 )
-            self._messenger.close()
+            return self._messenger.close() == 0
+        return False
 
     def tell(self, news: News) -> None:
         """Tell it, without any secret of the environment; returns at once."""
@@ -79,12 +80,15 @@ class Telling:
         return without_secrets(text, self._environ)
 
 
-def tell_at_once(news: News, notify: tuple[Mapping[str, Any], ...], environ: Mapping[str, str]) -> None:
-    """Tell one piece of news that no driver tells, within bounded time; what keeps it from being told is logged."""
+def tell_at_once(news: News, notify: tuple[Mapping[str, Any], ...], environ: Mapping[str, str]) -> bool:
+    """Tell one piece of news that no driver tells, within bounded time; what keeps it from being told is logged.
+
+    Gives whether all who want it took it, or will never take it.
+    """
     told = Telling(environ)
     told.begin(lambda: Settings(nodes=(), notify=tuple(dict(values) for values in notify)))
     told.tell(news)
-    told.close()
+    return told.close()
 
 
 @contextmanager

@@ -22,6 +22,8 @@ class Occasion(StrEnum):
     """At the measured rate the deadline is missed."""
     FAILURES = "failures"
     """The first images failed."""
+    DIGEST = "digest"
+    """Once a day: what came of all nightly runs since the last time; told to those alone who ask for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,12 @@
 """`spotrender nightly run`: looks at every entry, starts what is due, and resumes what lost its driver."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from infra.process_identity import is_gone, process, this_process
+from infra.process_identity import is_gone, this_process
 from jobs.listing import read_job
 from jobs.nightly.deciding import Decision, as_seen, decide
 from jobs.nightly.nightly_file import Entry, NightlyFile
@@ -89,6 +88,7 @@ class Caller:
     def look(self) -> bool:
         """Look at every entry once; whether something waits for a job that this call canceled."""
         waits = [self._look_safely_at(entry) for entry in self._file.nightly]
+        self._tell_digests()
         return any(waits)
 
     def wait(self) -> list[Run]:
@@ -168,6 +168,13 @@ class Caller:
             self._tell(entry, "waits", None, message=decided.why)
         for job in decided.cancel:
             self._cancel(book, job)
+
+    def _tell_digests(self) -> None:
+        """Once a day, whoever wants it hears what came of the runs; what keeps them from it keeps nobody else."""
+        from jobs.nightly.digest import tell_digests
+
+        with suppress(UserError, RetriedError):
+            tell_digests(self._file, self._store, now=self._now())
 
     def _tell_of_budget(self, entry: Entry, why: str) -> None:
         """Those whom the entry names hear that nothing more is started this month."""
@@ -267,31 +274,3 @@ def told_text(told: Told) -> str:
     return printable(
         f"{told.entry} {told.action}{due}{f' {told.job}' if told.job else ''} {told.state}".rstrip() + rest
     )
-
-
-class Process:
-    """A run in a process of its own.
-
-    Args:
-        arguments: of `jobs.nightly.one_run`.
-        stays: whether we stay with it; else it outlives us, and the terminal.
-    """
-
-    def __init__(self, arguments: list[str], *, stays: bool) -> None:
-        quiet = None if stays else subprocess.DEVNULL
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.nightly.one_run", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=quiet,
-            start_new_session=not stays,
-        )
-        self.owner = process(self._process.pid)
-
-    def ended(self) -> bool:
-        return self._process.poll() is not None
-
-
-def launcher(location: str, file: NightlyFile, *, stays: bool) -> Launch:
-    """Starts runs of a file as processes of this machine."""
-    return lambda name, due: Process([location, file.store, name, due.isoformat()], stays=stays)

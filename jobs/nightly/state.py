@@ -80,6 +80,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DigestState:
+    """What was told of an entry's runs, once a day."""
+
+    sent: datetime | None = None
+    """When; None before the first one."""
+    until: datetime | None = None
+    """When the last run ended that was told of."""
+    tried: datetime | None = None
+    """When somebody tried last, and nobody has taken it yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryState:
     """One entry."""
 
@@ -89,6 +101,7 @@ class EntryState:
     """By when they were due, the oldest first."""
     forgotten_usd: tuple[tuple[str, Decimal], ...] = ()
     """Month, and what those of its runs cost that are kept no more; the last months alone."""
+    digest: DigestState = DigestState()
 
     def spent_in(self, month: str) -> Decimal:
         """What the runs that began in a month have cost, as far as it is known; `2026-11`."""
@@ -209,7 +222,8 @@ def _from_json(body: bytes) -> EntryState:
         for run in values["runs"]
     )
     forgotten = tuple((str(month), Decimal(usd)) for month, usd in values.get("forgotten_usd", ()))
-    return EntryState(since=_instant(values["since"]), runs=runs, forgotten_usd=forgotten)
+    digest = {name: at and _instant(at) for name, at in values.get("digest", {}).items()}
+    return EntryState(since=_instant(values["since"]), runs=runs, forgotten_usd=forgotten, digest=DigestState(**digest))
 
 
 def month_of(instant: datetime) -> str:

@@ -72,7 +72,8 @@ def test_clean_up_at_any_call_of_a_driver(scene: Scene, *, effect: bool) -> None
     """For every writing call of the young job's driver: a whole clean-up happens before it or after it."""
     for call in itertools.count():
         now = scene.go_back()
-        studio, happened = now.studio, []
+        studio = now.studio
+        happened: list[bool] = []
 
         def meanwhile(studio: CleanedStudio = studio, happened: list[bool] = happened) -> None:
             happened.append(True)
@@ -94,7 +95,8 @@ def test_driver_at_any_call_of_a_clean_up(scene: Scene, *, effect: bool) -> None
     overtaken = 0
     for call in itertools.count():
         now = scene.go_back()
-        studio, states = now.studio, []
+        studio = now.studio
+        states: list[JobState] = []
 
         def meanwhile(now: Scene = now, states: list[JobState] = states) -> None:
             now.studio.enter(now.young)
