@@ -17,6 +17,7 @@ from pipeline.ports import Store
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import Ledger, open_ledger
 from pipeline.reports.making import make_report
+from pipeline.reports.removed import removed_bytes
 
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
@@ -67,6 +68,7 @@ def reported(
             list_price=listed_on_demand(store),
             time_line=time_line,
             market=card_market,
+            removed=removed_bytes(ledger, store),
         )
         yield MadeReport(report=report, ledger=ledger, store=store)
 

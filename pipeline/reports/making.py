@@ -1,7 +1,9 @@
 """Makes a cost report from an open ledger."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 
 import duckdb
 
@@ -35,6 +37,7 @@ def make_report(
     list_price: ListPrice = nobody_knows,
     time_line: bool = False,
     market: Market | None = None,
+    removed: Mapping[str, int] = MappingProxyType({}),
 ) -> Report:
     """All figures.
 
@@ -45,6 +48,7 @@ def make_report(
         list_price: on-demand prices, to tell what was saved.
         time_line: whether `sessions` and `over_time` are wanted; they read the images once more.
         market: what other cards can and cost, to tell whether a cheaper one would have done.
+        removed: by job, bytes of images that clean-up removed; they cost no storage any more.
 
     Raises:
         JobFileError: nothing is grouped by this.
@@ -72,7 +76,7 @@ def make_report(
         since=since,
         total=everything,
         overhead_usd=unheld + sum((usd for usd, _ in told), Decimal(0)),
-        storage=storage_of(ledger),
+        storage=storage_of(ledger, removed),
         by_node_type=tuple(by_type),
         by=by,
         groups=tuple(group for group in chosen if group.name or group.nodes or group.rendered or group.failed),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from pipeline.record import COLLECTED
 from pipeline.reports.ledger import Ledger
 from pipeline.storage_cost import StorageCost, StorageRates, StoreCalls, storage_cost
 
@@ -11,10 +12,19 @@ _MOST_CALLS = 10**15
 _MOST_USD = 10**6
 
 
-def storage_of(ledger: Ledger) -> StorageCost | None:
-    """All jobs together; None when none of them tells, as ledgers did not before the store's calls were counted."""
-    rows = ledger.rows("SELECT job, sum(bytes)::HUGEINT AS bytes FROM facts WHERE outcome = 'rendered' GROUP BY job")
-    stored = {row["job"]: int(row["bytes"]) for row in rows}
+def storage_of(ledger: Ledger, removed: Mapping[str, int]) -> StorageCost | None:
+    """All jobs together; None when none of them tells, as ledgers did not before the store's calls were counted.
+
+    Args:
+        ledger: which jobs.
+        removed: by job, bytes of images that are there no more.
+    """
+    rows = ledger.rows(
+        """SELECT job, sum(bytes)::HUGEINT AS bytes FROM facts
+           WHERE outcome = 'rendered' AND coalesce(cause, '') <> $cause GROUP BY job""",
+        cause=COLLECTED,
+    )
+    stored = {row["job"]: max(0, int(row["bytes"]) - removed.get(row["job"], 0)) for row in rows}
     found = [
         storage_cost(told[0], stored.get(job, 0), told[1])
         for job, values in ledger.told("storage")

@@ -86,6 +86,7 @@ def test_commands_are_those_of_the_design() -> None:
         "doctor",
         "download",
         "fit",
+        "gc",
         "gpus",
         "list",
         "logs",

@@ -18,6 +18,7 @@ from jobs.jobfile_loading import Options, load
 from jobs.listing import list_jobs
 from jobs.new_rows import rows_with_new_images
 from jobs.price_files import storage_rates
+from jobs.report import MadeReport, reported
 from jobs.status import read_view
 from jobs.submit import submit, validate
 from jobs.verify import verify
@@ -47,6 +48,12 @@ def age(store: LocalStore, days: float) -> None:
         path = Path(store.uri) / info.key
         written = path.stat().st_mtime - days * 86_400
         os.utime(path, (written, written))
+
+
+def stored_bytes(made: MadeReport) -> int:
+    """What a report says that images take in the store."""
+    assert made.report.storage is not None
+    return made.report.storage.bytes_stored
 
 
 @pytest.fixture
@@ -81,6 +88,8 @@ def test_whole_life_of_images_that_expire(job_file: Path, capsys: pytest.Capture
     looked = verify(store, seen)
     assert (looked.collected, looked.sound, looked.checked) == (3, True, 3)
     assert (seen.state, "clean-up of" in seen.message) == (JobState.SUCCEEDED, True)
+    with reported(store) as made:
+        assert (made.report.total.rendered, stored_bytes(made)) == (3, 0)
     fetched = download(store, seen.job, folder=job_file.parent / "images")
     assert (fetched.collected, fetched.bad, fetched.fetched) == (3, (), 0)
     assert validate(wanted, cost=True).estimate.images == 3  # type: ignore[union-attr]
@@ -89,6 +98,9 @@ def test_whole_life_of_images_that_expire(job_file: Path, capsys: pytest.Capture
     again = submit(wanted, address="in-process")
     assert (again.state, again.rendered_now) == (JobState.SUCCEEDED, 3)
     assert verify(store, read_view(store, "demo", now=NOW)).collected == 0
+    with reported(store) as made:
+        assert made.report.total.rendered == 6
+        assert stored_bytes(made) == sum(info.size_bytes for info in store.list("images/")) > 0
     assert len(list_jobs(store)) == 1
     assert submit(wanted, address="in-process").message.startswith("nothing to render")
 

@@ -12,7 +12,7 @@ from jobs.wiring import open_store
 from pipeline.lease_state import Owner
 from pipeline.news import News, Occasion
 from tests.infra.notifiers.receiver import receiver
-from tests.jobs.nightly.desk import DUE, NIGHTLY, Desk
+from tests.jobs.nightly.desk import DUE, GONE, NIGHTLY, Desk, Started
 
 DIGEST = NIGHTLY + "    notify: [{webhook: 'http://127.0.0.1:9/x', on: [digest]}]\n"
 HOUR = timedelta(hours=1)
@@ -118,12 +118,13 @@ def test_long_digest_is_cut_and_its_figures_are_not(desk: Desk) -> None:
 
 
 def test_call_of_nightly_run_tells_the_digest(desk: Desk) -> None:
-    """To a real receiver, after the run of the night has ended."""
+    """To a real receiver, once."""
     with receiver() as there:
         desk.write(NIGHTLY + f"    notify: [{{webhook: '{there.url}/x', on: [digest]}}]\n")
-        (run,) = desk.call(at=DUE)
+        note(desk, ran(DUE, ended=DUE + HOUR))
+        for hours in (2, 3):
+            desk.now = DUE + hours * HOUR
+            desk.caller(lambda _name, _due: Started(GONE)).look()
         (posted,) = there.posted
         assert (posted.values["event"], posted.values["job"]) == ("digest", "nightly")
-        assert posted.values["status"]["runs"][0]["job"] == run.job
-        desk.call(at=DUE + HOUR)
-        assert len(there.posted) == 1
+        assert [run["entry"] for run in posted.values["status"]["runs"]] == ["cat"]
