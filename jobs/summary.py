@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 
-_COLLECTED = "clean-up removed them; the same `spotrender submit` again renders them"
+COLLECTED_HINT = "clean-up removed them; the same `spotrender submit` again renders them"
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
@@ -251,7 +251,7 @@ def verified_text(result: "Verified", store: str, *, voided: Sequence[str]) -> s
     if rest > 0:
         rows.append(("not yet", f"{rest:,} images are not rendered yet"))
     if result.collected:
-        rows.append(("collected", f"{result.collected:,} images; {_COLLECTED}"))
+        rows.append(("collected", f"{result.collected:,} images; {COLLECTED_HINT}"))
     lines = [result.job, table(rows)]
     lines += [f"  {finding.problem} {finding.key}: {printable(finding.message)}" for finding in result.findings]
     where = f"{result.job} --store {shlex.quote(short_store(store))}"

@@ -125,8 +125,7 @@ def _drive_once(
     store, clock = world.store, world.clock
     plan = Plan(table, job.sizes)
     earlier = read_status(store, job.id)
-    fence = begin(job, plan.images, earlier, world, lease)
-    _heed_clean_ups(job, earlier, unfenced, world, lease)
+    fence = begin(job, plan.images, earlier, world, lease, unfenced=unfenced)
     sessions = read_sessions(store, job.id)
     checkpoint = read_checkpoint(
         store, job, plan, world.executor, {name: session.price for name, session in sessions.items()}
@@ -246,15 +245,14 @@ def _patiently(step: Callable[[], Status], world: World, lease: Lease, *, outage
             lease.beat()
 
 
-def _heed_clean_ups(job: Job, earlier: Status | None, unfenced: Store, world: World, lease: Lease) -> None:
-    """Wait for the one that goes on, and miss again what earlier ones removed."""
-    heed_clean_up(unfenced, clock=world.clock, token=world.new_token(), keep=lease.keep)
-    if earlier is not None and earlier.collected:
-        record_collected(world.store, job, world.executor, world.new_attempt)
+def begin(job: Job, images: int, earlier: Status | None, world: World, lease: Lease, *, unfenced: Store) -> int:
+    """Say that this driver begins, under a fence that nobody used before; gives the fence.
 
+    A clean-up that goes on is waited for then, and what earlier ones removed is missing again.
 
-def begin(job: Job, images: int, earlier: Status | None, world: World, lease: Lease) -> int:
-    """Say that this driver begins, under a fence that nobody used before; gives the fence. Raises: JobRefusedError."""
+    Raises:
+        JobRefusedError: others keep changing the job.
+    """
     fence = lease.fence
     for _ in range(_FENCE_TRIES):
         now = instant(world.clock.now_ns()).isoformat()
@@ -265,6 +263,9 @@ def begin(job: Job, images: int, earlier: Status | None, world: World, lease: Le
             fence = lease.raise_fence()
             continue
         world.on_status(status)
+        heed_clean_up(unfenced, clock=world.clock, token=world.new_token(), keep=lease.keep)
+        if earlier is not None and earlier.collected:
+            record_collected(world.store, job, world.executor, world.new_attempt)
         return fence
     raise JobRefusedError(f"{job.id}: others keep changing it; try again")
 

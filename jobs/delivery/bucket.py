@@ -55,7 +55,7 @@ class BucketTarget:
                 return Arrival(name=name, wanted=wanted, fate="fetched", sha256=wanted.sha256)
             return self._streamed(name, wanted)
         except NotFoundError:
-            return Arrival(name=name, wanted=wanted, fate="bad", message=f"{wanted.key} is missing in the store")
+            return Arrival(name=name, wanted=wanted, fate="missing", message=f"{wanted.key} is missing in the store")
 
     @property
     def gives_links(self) -> bool:

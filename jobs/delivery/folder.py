@@ -52,7 +52,7 @@ class FolderTarget:
                 return Arrival(name=name, wanted=wanted, fate="bad", message=f"{wanted.key} is damaged in the store")
             arriving.replace(path)
         except NotFoundError:
-            return Arrival(name=name, wanted=wanted, fate="bad", message=f"{wanted.key} is missing in the store")
+            return Arrival(name=name, wanted=wanted, fate="missing", message=f"{wanted.key} is missing in the store")
         finally:
             arriving.unlink(missing_ok=True)
         return Arrival(name=name, wanted=wanted, fate="fetched", sha256=found)

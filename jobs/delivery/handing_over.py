@@ -1,6 +1,7 @@
 """Hands a job's images over: names first, then each image in turn, then the index of what is there."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jobs.committed import COMMITTED_COLUMNS, Wanted, fetch_requests, names_of, wanted_images
 from jobs.delivery.selection import Selection, Survey, survey
-from jobs.delivery.target import Arrival, Target
+from jobs.delivery.target import Arrival, Fate, Target
 from jobs.jobfile_deliver import MOST_LINK_SECONDS
 from jobs.parallel import in_order
 from pipeline.errors import JobFileError, JobRefusedError, NotFoundError, SpotrenderError, UserError
@@ -58,6 +59,8 @@ class HandedOver:
     """There already, and sound."""
     not_there: int
     """Asked for, but failed or not rendered yet."""
+    collected: int
+    """Asked for, and removed by clean-up; the same submit again renders them."""
     bytes: int
     """Of what was moved."""
     bad: tuple[str, ...]
@@ -93,12 +96,14 @@ def hand_over(
     """
     from jobs.delivery.index import Index
     from pipeline.checkpoint import committed_table
+    from pipeline.collected import named_collected
 
     links = order.links
     if links is not None and not target.gives_links:
         raise JobFileError(f"--links: {store.uri} is no bucket, and only those give links; leave --links out")
-    counted, size = {"fetched": 0, "kept": 0, "not_there": 0, "bad": 0}, 0
+    counted, size = Counter[Fate](), 0
     bad: list[str] = []
+    missing: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory(prefix="spotrender-") as temporary, ThreadPoolExecutor(THREADS) as executor:
         folder = Path(temporary)
         files = _requests(store, job, folder, executor)
@@ -123,18 +128,25 @@ def hand_over(
                     counted[arrival.fate] += 1
                     if arrival.fate == "bad" and len(bad) < _MOST_BAD:
                         bad.append(f"{arrival.name}: {arrival.message}")
+                    if arrival.fate == "missing":
+                        missing.append((arrival.wanted.key, f"{arrival.name}: {arrival.message}"))
                     if arrival.fate in {"fetched", "kept"}:
                         link = target.link(arrival, seconds=links.seconds) if links else ""
                         expires = links.expires_at if links else None
                         index.add(arrival.wanted, arrival.name, sha256=arrival.sha256, link=link, expires_at=expires)
                         size += arrival.wanted.bytes if arrival.fate == "fetched" else 0
                     on_progress(number, asked.images)
-    done = sum(counted.values())
-    del counted["bad"]
-    return HandedOver(bytes=size, bad=tuple(bad), stopped=done < asked.images, **counted)
-
-
-_MOST_BAD = 1000
+    collected = named_collected(store, (key for key, _ in missing))
+    lost = [message for key, message in missing if key not in collected]
+    return HandedOver(
+        fetched=counted["fetched"],
+        kept=counted["kept"],
+        not_there=counted["not_there"],
+        collected=len(missing) - len(lost),
+        bytes=size,
+        bad=tuple([*bad, *lost][:_MOST_BAD]),
+        stopped=sum(counted.values()) < asked.images,
+    )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from jobs.delivery.handing_over import HandedOver, Order
 from jobs.delivery.selection import Survey
 from jobs.price_files import egress_note
-from jobs.summary import table
+from jobs.summary import COLLECTED_HINT, table
 from jobs.terminal_text import printable, size
 
 MOST_BAD = 20
@@ -38,6 +38,8 @@ def handed_text(result: HandedOver, job: str, to: str) -> str:
     ]
     if result.not_there:
         rows.append(("not yet", f"{result.not_there:,} images failed or are not rendered yet"))
+    if result.collected:
+        rows.append(("collected", f"{result.collected:,} images; {COLLECTED_HINT}"))
     lines = [job, table(rows)]
     lines += [f"  {printable(text)}" for text in result.bad[:MOST_BAD]]
     if len(result.bad) > MOST_BAD:

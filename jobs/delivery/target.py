@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from jobs.committed import Wanted
 
-Fate = Literal["fetched", "kept", "bad", "not_there"]
+Fate = Literal["fetched", "kept", "bad", "missing", "not_there"]
 """Moved now; there already and sound; not in the store as its record says; nothing to move yet."""
 
 
