@@ -16,26 +16,23 @@ from pipeline.bookkeeping import Bookkeeping
 from pipeline.buckets import instant
 from pipeline.checkpoint import read_checkpoint
 from pipeline.collected import record_collected
-from pipeline.commit import put_record
 from pipeline.drive import Drive
 from pipeline.drive_policy import DrivePolicy
 from pipeline.errors import AlreadyExistsError, JobRefusedError, StoreUnavailableError
 from pipeline.fenced_store import FencedStore
-from pipeline.imaging.encode import extension
 from pipeline.job import Job, Settings
-from pipeline.layout import image_key, status_key
+from pipeline.layout import status_key
 from pipeline.lease import Lease
 from pipeline.lease_state import Owner
 from pipeline.metrics import NoMetrics
 from pipeline.orders import Orders
 from pipeline.overhead import HeadPrice
-from pipeline.plan import Plan, task_id
+from pipeline.plan import Plan
 from pipeline.ports import Clock, Compute, Metrics, Store
 from pipeline.pricing import Pricing
 from pipeline.progress import Progress
-from pipeline.record import Outcome, RecordedImage, driver_record
 from pipeline.request_table import RequestTable
-from pipeline.reuse import ReuseMap, find_reusable
+from pipeline.reusing import commit_reused
 from pipeline.standing import Standing
 from pipeline.status import Status, read_status, starting_status, status_to_json
 from pipeline.storage_cost import StorageRates
@@ -175,7 +172,7 @@ def _drive_once(
         jitter=world.jitter,
         metrics=world.metrics,
     )
-    _reuse(standing, world)
+    commit_reused(standing)
     drive = Drive(
         standing=standing,
         settings=settings,
@@ -268,48 +265,3 @@ def begin(job: Job, images: int, earlier: Status | None, world: World, lease: Le
             record_collected(world.store, job, world.executor, world.new_attempt)
         return fence
     raise JobRefusedError(f"{job.id}: others keep changing it; try again")
-
-
-def _reuse(standing: Standing, world: World) -> None:
-    """Commit the images that earlier jobs under this store made, before any GPU is asked for."""
-    job, plan, progress, books = standing.job, standing.plan, standing.progress, standing.books
-    if not progress.missing:
-        return
-    found = find_reusable(world.store, plan, progress.missing_mask(), job.output, world.executor)
-    for task in found.tasks(plan):
-        rows = _still_there(standing, found, progress.missing_places(task), world)
-        if not rows:
-            continue
-        record = driver_record(job.id, task_id(task), world.new_attempt(), tuple(image for _, image in rows))
-        put_record(world.store, record)
-        bucket = plan.bucket_of(task)
-        books.enter(record, bucket)
-        progress.enter(task, [(place, image.outcome) for place, image in rows], world.clock.now_ns())
-        if progress.missing_of_bucket(bucket) == 0:
-            books.start_sealing(bucket)
-
-
-def _still_there(
-    standing: Standing, found: ReuseMap, places: list[int], world: World
-) -> list[tuple[int, RecordedImage]]:
-    """Which of these images the store really holds, as a record names them."""
-    job, plan = standing.job, standing.plan
-    candidates = [(place, reusable) for place in places if (reusable := found.get(place)) is not None]
-    rows = standing.table.rows(plan.positions[[place for place, _ in candidates]].tolist())
-    images = [
-        RecordedImage(
-            image_id=row.image_id,
-            outcome=Outcome.REUSED,
-            key=image_key(row.image_id, reusable.sha256, extension(job.output)),
-            bytes=reusable.bytes,
-            sha256=reusable.sha256,
-            tags=row.tags,
-        )
-        for row, (_, reusable) in zip(rows, candidates, strict=True)
-    ]
-    infos = world.executor.map(lambda image: world.store.head(image.key), images)
-    return [
-        (place, image)
-        for (place, _), image, info in zip(candidates, images, infos, strict=True)
-        if info is not None and info.size_bytes == image.bytes
-    ]
