@@ -51,6 +51,14 @@ def download(
     names: NamesOption = None,
     links: LinksOption = None,
     index_only: Annotated[bool, typer.Option("--index-only", help="Leave the images where they are.")] = False,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            "--sheet",
+            help="Make contact sheets too: prompt, or axes such as seed or steps,guidance_scale (down, across).",
+            metavar="AXES",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch a job's images.
@@ -81,8 +89,9 @@ def download(
             order=order,
             on_survey=lambda seen: typer.echo(plan_text(seen, place.uri, str(to), order, os.environ), err=True),
             on_progress=counter,
+            sheet=sheet,
         )
-    answer(result, lambda: handed_text(result, result.job, result.folder), as_json=as_json)
+    answer(result, lambda: handed_text(result, result.job, result.folder, sheets=result.sheets), as_json=as_json)
     raise typer.Exit(EXIT_UNSOUND if result.bad else 0)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jobs.contact_sheet.making import check_axes, make_sheets
 from jobs.delivery.folder import FolderTarget
-from jobs.delivery.handing_over import HandedOver, Order, hand_over
+from jobs.delivery.handing_over import HandedOver, Order, explained, hand_over
 from jobs.delivery.selection import Survey
 from pipeline.job import Job
 from pipeline.ports import Store
@@ -17,6 +18,8 @@ class Downloaded(HandedOver):
 
     job: str
     folder: str
+    sheets: tuple[str, ...]
+    """Names of the pages of a contact sheet."""
 
 
 def download(
@@ -27,6 +30,7 @@ def download(
     order: Order | None = None,
     on_survey: Callable[[Survey], None] = lambda _survey: None,
     on_progress: Callable[[int, int | None], None] = lambda _done, _total: None,
+    sheet: str | None = None,
 ) -> Downloaded:
     """Fetch images into a folder, each under its name, and list them in `index.csv` and `index.parquet`.
 
@@ -39,17 +43,25 @@ def download(
         order: which images, under what names; all under their custom ids when not given.
         on_survey: told how many and how large they are, before anything is written.
         on_progress: told (done, in all).
+        sheet: axes of a contact sheet, as `jobs.contact_sheet.grouping.axes_of` has them; None: no sheet.
 
     Raises:
         UserError: the folder cannot be written, or lies in the store; the order makes no sense.
         JobRefusedError: the job's requests are not in the store.
     """
+    order = order or Order()
+    if sheet is not None:
+        check_axes(store, job, sheet, order=order)
     done = hand_over(
         store,
         job,
         FolderTarget(store, folder),
-        order or Order(),
+        order,
         on_survey=on_survey,
         on_progress=on_progress,
     )
-    return Downloaded(job=job.id, folder=str(folder), **asdict(done))
+    sheets: tuple[str, ...] = ()
+    if sheet is not None:
+        with explained(str(folder)):
+            sheets = make_sheets(store, job, sheet, folder=folder, order=order)
+    return Downloaded(job=job.id, folder=str(folder), sheets=sheets, **asdict(done))

@@ -95,7 +95,6 @@ def hand_over(
         JobRefusedError: the job's requests are not in the store.
     """
     from jobs.delivery.index import Index
-    from pipeline.checkpoint import committed_table
     from pipeline.collected import named_collected
 
     links = order.links
@@ -104,12 +103,9 @@ def hand_over(
     counted, size = Counter[Fate](), 0
     bad: list[str] = []
     missing: list[tuple[str, str]] = []
-    with tempfile.TemporaryDirectory(prefix="spotrender-") as temporary, ThreadPoolExecutor(THREADS) as executor:
-        folder = Path(temporary)
-        files = _requests(store, job, folder, executor)
-        name = names_of(files, job, order.names)
-        committed = committed_table(store, job, executor, COMMITTED_COLUMNS)
-        asked = survey(wanted_images(files, committed), order.selection)
+    with ordered_images(store, job, order) as ordered, ThreadPoolExecutor(THREADS) as executor:
+        name = ordered.name
+        asked = survey(ordered.images())
         on_survey(asked)
 
         def move(wanted: Wanted) -> Arrival:
@@ -118,11 +114,11 @@ def hand_over(
                 return Arrival(name=name(wanted), wanted=wanted, fate=fate, sha256=wanted.sha256)  # type: ignore[arg-type]
             return target.receive(name(wanted), wanted)
 
-        images = takewhile(lambda _wanted: not stop(), order.selection.of(wanted_images(files, committed)))
-        with _explained(target):
+        images = takewhile(lambda _wanted: not stop(), ordered.images())
+        with explained(target.uri):
             target.prepare()
-            earlier = target.earlier_index(folder)
-            index = Index(folder, earlier=earlier, still_there=target.has, links=links is not None)
+            earlier = target.earlier_index(ordered.folder)
+            index = Index(ordered.folder, earlier=earlier, still_there=target.has, links=links is not None)
             with _kept(index, target):
                 for number, arrival in enumerate(in_order(executor, move, images), start=1):
                     counted[arrival.fate] += 1
@@ -149,14 +145,47 @@ def hand_over(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """What an order comes to."""
+
+    name: Callable[[Wanted], str]
+    images: Callable[[], Iterator[Wanted]]
+    """Those that are asked for, in manifest order; may be asked again."""
+    folder: Path
+    """For temporary files."""
+
+
 @contextmanager
-def _explained(target: Target) -> Iterator[None]:
+def ordered_images(store: Store, job: Job, order: Order) -> Iterator[Ordered]:
+    """The images that are asked for, for as long as the block runs.
+
+    Raises:
+        JobFileError: the names make no sense.
+        JobRefusedError: the job's requests are not in the store.
+    """
+    from pipeline.checkpoint import committed_table
+
+    with tempfile.TemporaryDirectory(prefix="spotrender-") as temporary:
+        with ThreadPoolExecutor(THREADS) as executor:
+            files = _requests(store, job, Path(temporary), executor)
+            name = names_of(files, job, order.names)
+            committed = committed_table(store, job, executor, COMMITTED_COLUMNS)
+        yield Ordered(
+            name=name,
+            images=lambda: order.selection.of(wanted_images(files, committed)),
+            folder=Path(temporary),
+        )
+
+
+@contextmanager
+def explained(place: str) -> Iterator[None]:
     """Say of an error of the disk what can be done. Raises: UserError."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"{target.uri}: cannot be written: {error.strerror or error}; make room, or choose another --to"
+            f"{place}: cannot be written: {error.strerror or error}; make room, or choose another --to"
         ) from error
 
 

@@ -77,10 +77,10 @@ class Survey:
     """Of those that are there; what need not be moved again included."""
 
 
-def survey(images: Iterator[Wanted], selection: Selection) -> Survey:
-    """Count what is asked for."""
+def survey(images: Iterator[Wanted]) -> Survey:
+    """Count them."""
     count = there = size = 0
-    for wanted in selection.of(images):
+    for wanted in images:
         count += 1
         if wanted.key:
             there += 1

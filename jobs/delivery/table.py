@@ -1,6 +1,6 @@
 """What `download` and `deliver` print: before, what it takes; after, what was done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jobs.delivery.handing_over import HandedOver, Order
 from jobs.delivery.selection import Survey
@@ -29,13 +29,15 @@ def plan_text(seen: Survey, store: str, to: str, order: Order, environ: Mapping[
     return "\n".join(lines)
 
 
-def handed_text(result: HandedOver, job: str, to: str) -> str:
+def handed_text(result: HandedOver, job: str, to: str, *, sheets: Sequence[str] = ()) -> str:
     """What was handed over."""
     rows = [
         ("copied" if "://" in to else "fetched", f"{result.fetched:,} images, {size(result.bytes)}"),
         ("there already", f"{result.kept:,}"),
         ("index", f"{printable(to.rstrip('/'))}/index.csv, index.parquet"),
     ]
+    if sheets:
+        rows.append(("sheets", sheets[0] if len(sheets) == 1 else f"{sheets[0]} to {sheets[-1]}"))
     if result.not_there:
         rows.append(("not yet", f"{result.not_there:,} images failed or are not rendered yet"))
     if result.collected:

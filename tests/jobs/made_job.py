@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -109,6 +109,7 @@ def make_job(
     state: JobState = JobState.SUCCEEDED,
     files: int = 1,
     submitted_at: datetime = NOW,
+    body_of: Callable[[int], bytes] = picture,
 ) -> tuple[Job, list[MadeImage]]:
     """Write a job with one image a row.
 
@@ -121,6 +122,7 @@ def make_job(
         state: what the driver said last.
         files: over how many requests files the rows are spread.
         submitted_at: when it was frozen.
+        body_of: makes the file of each row.
     """
     digest = hashlib.sha256(repr((name, custom_ids)).encode()).hexdigest()
     job = Job(
@@ -143,7 +145,9 @@ def make_job(
     _write_requests(store, job, custom_ids, requests, files)
     images = []
     for task, start in enumerate(range(0, len(custom_ids), BATCH)):
-        images += _write_record(store, job, task, custom_ids[start : start + BATCH], requests[start:], failed, missing)
+        images += _write_record(
+            store, job, task, custom_ids[start : start + BATCH], requests[start:], failed, missing, body_of
+        )
     store.put(job_key(job.id), job_to_json(job))
     rendered = len(images)
     status = status_of(job, total=len(custom_ids), rendered=rendered, state=state, failed=len(failed))
@@ -191,6 +195,7 @@ def _write_record(
     requests: Sequence[Request],
     failed: Sequence[str],
     missing: Sequence[str],
+    body_of: Callable[[int], bytes],
 ) -> list[MadeImage]:
     recorded: list[RecordedImage] = []
     made: list[MadeImage] = []
@@ -201,7 +206,7 @@ def _write_record(
         if custom_id in failed:
             recorded.append(RecordedImage(image_id=request.image_id, outcome=Outcome.FAILED, cause="BAD_OUTPUT"))
             continue
-        body = picture(request.seed)
+        body = body_of(request.seed)
         digest = hashlib.sha256(body).hexdigest()
         key = image_key(request.image_id, digest, "png")
         store.put(key, body)
