@@ -33,6 +33,7 @@ BENCHMARKS: Final[Mapping[str, str]] = MappingProxyType(
         "j": "gpu",
         "k": "plan",
         "n": "nightly",
+        "q": "download",
     }
 )
 """Letter -> name, in the order in which they run."""
