@@ -14,7 +14,7 @@ from jobs.cli_submit import LocationArgument, ModelOption, NameOption, SetOption
 def render(
     location: LocationArgument,
     *,
-    target: Annotated[str, typer.Option(help="The kind of cluster: aws.", metavar="NAME")],
+    target: Annotated[str, typer.Option(help="The kind of cluster: aws, kubernetes, runpod, bare.", metavar="NAME")],
     to: Annotated[
         str | None, typer.Option("--to", help="Write the files here; else write nothing.", metavar="FOLDER")
     ] = None,

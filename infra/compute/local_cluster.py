@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 import psutil
 
-from infra.compute.ray_session import LOCAL_ENVIRONMENT, code_path, set_token, short_folder
+from infra.compute.ray_session import LOCAL_ENVIRONMENT, code_path, short_folder, token_required
 from pipeline.errors import ClusterRefusedError, InfrastructureError
 
 _ENDING_SECONDS = 20.0
@@ -124,8 +124,7 @@ def local_cluster(*, environment: Mapping[str, str] | None = None) -> Iterator[L
     Raises:
         ClusterRefusedError: it does not start.
     """
-    set_token()
-    with short_folder() as folder, tempfile.TemporaryFile("w+") as log:
+    with token_required(), short_folder() as folder, tempfile.TemporaryFile("w+") as log:
         given = dict(_QUICK) | {name: value for name, value in LOCAL_ENVIRONMENT.items() if name not in _QUICK}
         own = {name: value for name, value in given.items() if name not in os.environ}
         path = os.pathsep.join([*code_path(), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -4,10 +4,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 from tenacity import retry, retry_if_exception_message, stop_after_delay, wait_fixed
 
-from infra.compute.ray_session import quiet, shipped_packages
+from infra.compute.ray_session import REMEDY, quiet, shipped_packages
 from pipeline.errors import ClusterRefusedError
 
 
@@ -35,7 +36,7 @@ def submit_driver(
         ship_code: send our packages; False where the cluster's image holds them.
 
     Raises:
-        ClusterRefusedError: nothing answers there, or it refuses the job.
+        ClusterRefusedError: nothing answers there, it wants another token, or it refuses the job.
     """
     if not address.startswith(("http://", "https://")):
         raise ClusterRefusedError(
@@ -55,6 +56,8 @@ def submit_driver(
             if not running:
                 _submit(client, entrypoint=shlex.join(command), submission_id=name, runtime_env=runtime_env)
         return name
+    except AuthenticationError as error:
+        raise ClusterRefusedError(f"{address}: does not take the job from this process: {REMEDY}") from error
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ClusterRefusedError(

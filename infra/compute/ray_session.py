@@ -39,6 +39,11 @@ OBJECT_STORE_BYTES: Final = 80_000_000
 LONGEST_TMP_DIR: Final = 36
 """Characters; Ray appends 65 to make a Unix socket's path, which may have 107."""
 
+REMEDY: Final = "where the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to its file"
+"""For messages: what may be missing where a cluster refuses."""
+
+_AUTH_MODE: Final = "RAY_AUTH_MODE"
+
 _LOUD: Final = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 """Loggers of Ray that set their own level."""
 
@@ -103,7 +108,8 @@ def cluster(address: str, *, ship_code: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_environment({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}))
         stack.enter_context(quiet())
-        stack.enter_context(_initialised(f"no Ray answers at {address}", address=address, runtime_env=shipped))
+        what_failed = f"no Ray answers at {address}, or not to this process ({REMEDY})"
+        stack.enter_context(_initialised(what_failed, address=address, runtime_env=shipped))
         yield
 
 
@@ -203,8 +209,30 @@ def set_token() -> None:
     It stays for the life of this process, as Ray reads it only once.
     """
     by_user = Path.home() / ".ray" / "auth_token"
-    if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) and not by_user.exists():
+    if not {_AUTH_MODE, "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) and not by_user.exists():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+@contextlib.contextmanager
+def token_required() -> Iterator[None]:
+    """While this lasts, clusters that this process starts ask for its token, and it shows the token to clusters.
+
+    Ray does so by itself only for `ray.init`; other clusters of ours would do what anybody in the network asks of them.
+    """
+    set_token()
+    if _AUTH_MODE in os.environ:
+        yield
+        return
+    from ray._private.authentication.authentication_token_setup import enable_token_auth_by_default
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    with quiet():
+        enable_token_auth_by_default()
+    try:
+        yield
+    finally:
+        os.environ.pop(_AUTH_MODE, None)
+        Config.initialize("")  # Ray reads its environment only then
 
 
 def code_path() -> list[str]:

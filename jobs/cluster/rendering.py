@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from infra.providers.table import PROVIDERS
 from jobs.cluster.rendering_mark import MARK
 from jobs.cluster.table import target
 from jobs.cluster.target import Line, Pool, Rendering, Wanted
@@ -141,7 +140,8 @@ def written(rendered: Rendered, folder: str) -> Rendered:
 
 def _planned(job_file: JobFile, kind: str, nodes: int) -> tuple[JobFile, tuple[str, ...]]:
     """The job with the type of node that the plan chose, among those that this kind of cluster can launch."""
-    here = {name: row for name, row in node_types().items() if kind not in PROVIDERS or row.provider == kind}
+    known = node_types()
+    here = {name: row for name, row in known.items() if row.provider == kind} or known
     entries = [NodeEntry(type=name, market="spot", max=nodes) for name, row in here.items() if row.spot_usd_per_hour]
     entries += [NodeEntry(type=name, market="on_demand", max=nodes) for name in here]
     plan = plan_job(job_file.model_copy(update={"nodes": tuple(entries)}))

@@ -26,7 +26,8 @@ def rendered_text(found: Rendered) -> str:
         lines += _listed("wrote:", tuple(f"{found.folder}/{name}" for name in found.files))
         lines += ["next:", *(f"  {printable(line)}" for line in found.next)]
     else:
-        lines += [f"nothing is written; --to FOLDER writes {', '.join(map(printable, found.files))}"]
+        text = f"nothing is written; --to FOLDER writes {', '.join(map(printable, found.files))}"
+        lines += [textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)]
     return "\n".join(lines)
 
 

@@ -12,6 +12,9 @@ from pipeline.errors import JobFileError
 TARGETS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "aws": "jobs.cluster.aws:render",
+        "bare": "jobs.cluster.machines:bare",
+        "kubernetes": "jobs.cluster.kubernetes:render",
+        "runpod": "jobs.cluster.machines:runpod",
     }
 )
 """Name -> `module:function`."""

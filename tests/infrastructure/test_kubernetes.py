@@ -181,7 +181,9 @@ def test_kueue_gets_its_label(tmp_path: Path) -> None:
     for name, key in (("plain", "RayCluster/spotrender"), ("gke-job", "RayJob/spotrender")):
         text = f"resources: [kubernetes/overlays/{name}]\ncomponents: [kubernetes/components/kueue]\n"
         (tmp_path / "kustomization.yaml").write_text(text)
-        document = built(tmp_path)[key]
+        documents = built(tmp_path)
+        assert [name for name in documents if name.startswith("Ray")] == [key]
+        document = documents[key]
         assert document["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "spotrender"
         assert problems(document) == []
 
