@@ -40,7 +40,7 @@ def pause(job: JobArgument, *, store: StoreOption = None, as_json: JsonOption = 
 
     place = store_of(store, os.environ)
     with Display(sys.stderr, live=False) as display:
-        asked = ask(place, job, clock=SystemClock(), say=display.say)
+        asked = ask(place, job, clock=SystemClock(), say=display.note)
     answer(asked, lambda: asked_text(asked, place.uri), as_json=as_json)
 
 
@@ -54,7 +54,7 @@ def cancel(job: JobArgument, *, store: StoreOption = None, as_json: JsonOption =
 
     place = store_of(store, os.environ)
     with Display(sys.stderr, live=False) as display:
-        asked = ask(place, job, clock=SystemClock(), say=display.say)
+        asked = ask(place, job, clock=SystemClock(), say=display.note)
     answer(asked, lambda: asked_text(asked, place.uri), as_json=as_json)
 
 
@@ -80,7 +80,7 @@ def resume(
 
     place = store_of(store, os.environ)
     with Display(sys.stderr, live=sys.stderr.isatty()) as display:
-        result = go_on(place, job, address=address, workers=workers, detach=detach, on_status=display, say=display.say)
+        result = go_on(place, job, address=address, workers=workers, detach=detach, on_status=display, say=display.note)
     if isinstance(result, Asked):
         answer(result, lambda: asked_text(result, place.uri), as_json=as_json)
         return
@@ -119,7 +119,7 @@ def retry(
             workers=workers,
             detach=detach,
             on_status=display,
-            say=display.say,
+            say=display.note,
         )
     answer(result, lambda: submitted_text(result, short_report(result.store, result.job)), as_json=as_json)
     raise typer.Exit(result.state.exit_code)

@@ -122,7 +122,7 @@ def submit(
                 address=address,
                 on_status=display,
                 on_warnings=display.warn,
-                say=display.say,
+                say=display.note,
                 detach=detach,
             )
         else:
@@ -133,7 +133,7 @@ def submit(
                 address=address,
                 on_status=display,
                 on_warnings=display.warn,
-                say=display.say,
+                say=display.note,
             )
             result = piloted.result
     answer(result, lambda: _ended_text(result, piloted), as_json=as_json)

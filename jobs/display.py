@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from pipeline.status import Status
 
 PLAIN_SECONDS = 5.0
-"""Between two plain lines, unless state, phase or message change."""
+"""Between two plain lines, unless state, phase or message change; it doubles with each one while they stay."""
+
+LONGEST_PLAIN_SECONDS = 60.0
+"""Where it ends."""
 
 BAR = 24
 """Columns of the bar."""
@@ -35,7 +38,7 @@ class Display:
         self._live: Live | None = None
         self._said: tuple[str, ...] = ()
         self._remarked: set[str] = set()
-        self._said_at = float("-inf")
+        self._said_at, self._wait = float("-inf"), PLAIN_SECONDS
 
     def __enter__(self) -> Self:
         if self._wants_live:
@@ -63,8 +66,12 @@ class Display:
             self._live.update(live_text(status, width=self._live.console.width), refresh=True)
             return
         said = (status.state.value, status.phase, status.message)
-        if said == self._said and self._now() - self._said_at < PLAIN_SECONDS:
+        if said != self._said:
+            self._wait = PLAIN_SECONDS
+        elif self._now() - self._said_at < self._wait:
             return
+        else:
+            self._wait = min(2 * self._wait, LONGEST_PLAIN_SECONDS)
         self._said, self._said_at = said, self._now()
         print(plain_line(status), file=self._stream, flush=True)
 
@@ -75,13 +82,6 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say something that stays, above the live lines where there are any; from any thread."""
-        if self._live is not None:
-            self._live.console.print(printable(text), markup=False, soft_wrap=True)
-        else:
-            print(printable(text), file=self._stream, flush=True)
-
-    def say(self, text: str) -> None:
-        """Say something beside the status, above the live lines where there are any."""
         if self._live is not None:
             self._live.console.print(printable(text), markup=False, soft_wrap=True)
         else:

@@ -81,6 +81,17 @@ def test_plain_lines_come_every_few_seconds_or_when_something_changes() -> None:
     assert len(stream.getvalue().splitlines()) == 4
 
 
+def test_plain_lines_become_rare_while_nothing_changes_but_the_count() -> None:
+    """A render of eight hours leaves some five hundred lines, and its first minute can still be followed."""
+    stream, clock = io.StringIO(), Ticking()
+    with Display(stream, live=False, now=clock) as display:
+        for second in range(8 * 3600):
+            clock.seconds = second
+            display(running(rendered=second))
+    assert 450 < len(stream.getvalue().splitlines()) < 500
+    assert stream.getvalue().splitlines()[1].startswith(plain_line(running(rendered=5)))
+
+
 @given(st.integers(20, 120), st.text(max_size=200), st.text(max_size=200))
 def test_live_lines_are_never_longer_than_the_terminal(width: int, phase: str, message: str) -> None:
     """Whatever a driver says, at most three lines are drawn, none of them wrapped, no escape among them."""
