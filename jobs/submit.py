@@ -19,6 +19,7 @@ from jobs.head_price import head_price
 from jobs.jobfile import JobFile
 from jobs.shown_requests import ShownRequest, first_requests
 from jobs.spending import spent_on
+from jobs.wanted_again import wanted_status
 from jobs.wiring import open_store, resolve_here_first, resolve_model
 from pipeline.control import Order, ask, latest_settings, put_settings
 from pipeline.errors import AlreadyExistsError, JobRefusedError
@@ -29,7 +30,7 @@ from pipeline.model import Model
 from pipeline.plan import Plan
 from pipeline.ports import Store
 from pipeline.probe import probe_conditional
-from pipeline.status import Status, read_status, starting_status
+from pipeline.status import Status, starting_status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,7 +183,7 @@ def submit(
             warnings += ("one worker is asked for: say more with --workers, or name nodes: in a job file",)
         if on_warnings is not None:
             on_warnings(warnings)
-        status = read_status(store, job.id)
+        status = wanted_status(store, job.id)
         if not new and status is not None and status.complete:
             done = "every image is there" if status.state is JobState.SUCCEEDED else "all was tried"
             wanted = frozen.settings.deliver

@@ -77,9 +77,25 @@ def read_control(store: Store, job: str) -> Control:
 
 
 def ask(
-    store: Store, job: str, *, by: str, at: str, order: Order | None = None, settings: int | None = None
+    store: Store,
+    job: str,
+    *,
+    by: str,
+    at: str,
+    order: Order | None = None,
+    settings: int | None = None,
+    anew: bool = False,
 ) -> Control:
     """Write what is asked for; gives what then stands there. What is not named stays as it is.
+
+    Args:
+        store: where the job lies.
+        job: job id.
+        by: who asks.
+        at: when, ISO 8601, UTC.
+        order: how the job should stand.
+        settings: number of those that hold.
+        anew: write it also where it stands there already, so that clean-up sees that somebody wants the job.
 
     Raises:
         JobRefusedError: it cannot be read by this version, or others keep changing it.
@@ -88,7 +104,7 @@ def ask(
         info = store.head(control_key(job))
         before = read_control(store, job)
         wanted = replace(before, order=order or before.order, settings=max(before.settings, settings or 0))
-        if wanted == before and info is not None:
+        if wanted == before and info is not None and not anew:
             return before
         wanted = replace(wanted, number=before.number + 1, by=by, at=at)
         body = json.dumps({"schema": CONTROL_SCHEMA} | asdict(wanted), indent=1).encode()

@@ -9,7 +9,7 @@ from typing import Final
 from pipeline.control import latest_settings
 from pipeline.errors import JobRefusedError, NotFoundError
 from pipeline.job import Job, job_from_json
-from pipeline.layout import job_folder, job_key
+from pipeline.layout import control_key, job_folder, job_key
 from pipeline.lease_state import SeenLease, read_lease
 from pipeline.ports import ObjectInfo, Store
 from pipeline.status import Status, status_from_json
@@ -54,7 +54,7 @@ class JobStand:
     """None where there is none, or it cannot be read."""
     status: Status | None = None
     ended_at: datetime | None = None
-    """By the store's clock; None while it goes on."""
+    """By the store's clock, or when somebody asked for it again since; None while it goes on."""
 
     def settled(self, now: datetime) -> bool:
         """Whether it ended so long ago that nothing of it is on its way any more."""
@@ -88,7 +88,8 @@ def stand_of(store: Store, name: str, *, rules: Rules, now: datetime, is_free: F
     driven = lease is not None and not lease.state.released and not is_free(name, lease)
     if driven or status is None or not status.state.terminal:
         return JobStand(name=name, stand=Stand.LIVES, job=job, status=status)
-    ended_at = infos[-1].modified_at
+    asked = store.head(control_key(name))
+    ended_at = max([infos[-1].modified_at, *([asked.modified_at] if asked else [])])
     retention = _retention(store, name, rules)
     over = retention is not None and now - ended_at >= retention and name not in rules.keep
     return JobStand(name=name, stand=Stand.EXPIRED if over else Stand.KEPT, job=job, status=status, ended_at=ended_at)

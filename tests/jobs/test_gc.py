@@ -102,7 +102,10 @@ def test_whole_life_of_images_that_expire(job_file: Path, capsys: pytest.Capture
         assert made.report.total.rendered == 6
         assert stored_bytes(made) == sum(info.size_bytes for info in store.list("images/")) > 0
     assert len(list_jobs(store)) == 1
+    age(store, 40)
+    assert look_over(store, rules_of(store, older_than=None, keep=())).images == 3
     assert submit(wanted, address="in-process").message.startswith("nothing to render")
+    assert look_over(store, rules_of(store, older_than=None, keep=())).images == 0, "somebody wants it again"
 
 
 @pytest.fixture

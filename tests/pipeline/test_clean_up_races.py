@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.stores.memory import MemoryStore
+from jobs.wanted_again import wanted_status
 from pipeline.clean_up.standing import Stand
 from pipeline.clock import ManualClock
 from pipeline.errors import LeaseLostError
@@ -133,6 +134,27 @@ def test_job_that_begins_while_a_clean_up_waits_keeps_what_it_reuses(scene: Scen
         if seen:
             break
     assert (seen, done.images, done.spared) == ([2], 0, 2)
+
+
+@pytest.mark.parametrize("effect", [False, True])
+def test_ended_job_that_is_wanted_again_at_any_call(scene: Scene, *, effect: bool) -> None:
+    """What `submit` answers of a finished job holds: either its images are spared, or it says that they are gone."""
+    for call in itertools.count():
+        now = scene.go_back()
+        studio = now.studio
+        answers: list[bool] = []
+
+        def meanwhile(now: Scene = now, answers: list[bool] = answers) -> None:
+            status = wanted_status(now.studio.store, now.old.job.id, clock=now.studio.clock)
+            answers.append(status is not None and status.complete)
+
+        with suppress(LeaseLostError):
+            studio.clean(store=Cleaner(studio.store, studio.clock, {call: effect}, meanwhile))
+        if not answers:
+            break
+        if answers == [True]:
+            studio.check_whole(now.old)
+    assert call > 15
 
 
 def test_end_of_a_clean_up_that_died_is_awaited_and_put_down(scene: Scene) -> None:
