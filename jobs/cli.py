@@ -23,6 +23,7 @@ from jobs.cli_output import complain
 from jobs.cli_plan import plan
 from jobs.cli_rehearse import rehearse
 from jobs.cli_report import report
+from jobs.cli_reproduce import reproduce
 from jobs.cli_submit import submit, validate
 from jobs.cli_watch import doctor, list_, status, wait
 from jobs.console import EXIT_INTERRUPTED
@@ -71,6 +72,7 @@ for name, command in (
     ("download", download),
     ("deliver", deliver),
     ("verify", verify),
+    ("reproduce", reproduce),
     ("report", report),
     ("compare", compare),
     ("rehearse", rehearse),

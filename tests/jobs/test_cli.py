@@ -96,6 +96,7 @@ def test_commands_are_those_of_the_design() -> None:
         "plan",
         "rehearse",
         "report",
+        "reproduce",
         "resume",
         "retry",
         "set",
