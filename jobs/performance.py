@@ -72,7 +72,13 @@ def _distilled(
         )
     if chosen is None or model.renderer != "diffusers":
         return model, replace(levers, distilled="off"), []
-    lora = resolve_lora(chosen.lora, scale=chosen.scale)
+    try:
+        lora = resolve_lora(chosen.lora, scale=chosen.scale)
+    except ModelError as error:
+        if asked:
+            raise
+        note = f"model {model.name}: performance {entry.profile} goes without a distilled LoRA: {error}"
+        return model, replace(levers, distilled="off"), [note]
     made = Distilled(lora=lora, steps=chosen.steps, guidance_scale=chosen.guidance_scale, scheduler=chosen.scheduler)
     spared = {name: getattr(Levers(), name) for name in ("step_cache", "guidance_until") if name not in named}
     note = (

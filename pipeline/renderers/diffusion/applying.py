@@ -42,7 +42,7 @@ def apply_levers(pipe: Any, family: Family, levers: Levers, *, device: str, step
     if levers.quantization != "none":
         _quantize(backbone, levers.quantization, device)
     if levers.step_cache == "mag":
-        _cache_steps(backbone, steps)
+        cache_steps(backbone, steps)
     choose_attention(levers.attention)
     if levers.attention != "auto":
         check_attention(backbone, levers.attention, device=device)
@@ -123,8 +123,15 @@ def _quantize(backbone: Any, kind: str, device: str) -> None:
         raise ModelUnavailableError(f"{kind} cannot be had here ({error}); use quantization: none") from error
 
 
-def _cache_steps(backbone: Any, steps: int) -> None:
-    """Skip steps whose output is foreseeable: decided by the step's number, so the same for every image."""
+def cache_steps(backbone: Any, steps: int) -> None:
+    """Skip steps whose output is foreseeable: decided by the step's number, so the same for every image.
+
+    Args:
+        backbone: the denoiser; what it skipped before counts no more.
+        steps: of a pass, over which the measured ratios are spread.
+    """
     from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS, MagCacheConfig
 
+    if backbone.is_cache_enabled:
+        backbone.disable_cache()
     backbone.enable_cache(MagCacheConfig(mag_ratios=FLUX_MAG_RATIOS, num_inference_steps=steps))

@@ -29,7 +29,8 @@ class DiffusersKind:
         return resolve_stored(source, options, stored)
 
     def lever_problem(self, model: Model, levers: Levers, gpus: Collection[str]) -> tuple[str, str] | None:
-        return lever_problem(family_of(model.pipeline_class), levers, gpus=gpus, precision=model.precision)
+        family = family_of(model.pipeline_class)
+        return lever_problem(family, levers, gpus=gpus, precision=model.precision, steps=model.steps)
 
     def problem(self, model: Model, variant: Variant) -> str | None:
         if variant.precision not in PRECISIONS:

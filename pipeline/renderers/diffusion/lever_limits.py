@@ -19,8 +19,12 @@ MAG_RATIOS = ("flux",)
 """Families whose magnitude ratios diffusers ships; those of other models depend on the checkpoint."""
 
 
+FEWEST_TO_SKIP = 12
+"""Steps from which on some may be skipped: the ratios were measured over 28 steps, of which the first fifth is kept."""
+
+
 def lever_problem(
-    family: Family, levers: Levers, *, gpus: Collection[str], precision: str = "bf16"
+    family: Family, levers: Levers, *, gpus: Collection[str], precision: str = "bf16", steps: int = 28
 ) -> tuple[str, str] | None:
     """The first lever that cannot be had, as is known before a worker tries, and why with what can; None when all can.
 
@@ -29,10 +33,11 @@ def lever_problem(
         levers: all of them.
         gpus: names of the GPUs that may render it; `cpu` for none; empty for unknown ones, which the worker checks.
         precision: of the model.
+        steps: that it takes by default.
     """
     checks = (
         ("quantization", _quantization(family, levers.quantization, gpus, precision)),
-        ("step_cache", _step_cache(family, levers.step_cache)),
+        ("step_cache", _step_cache(family, levers.step_cache, steps)),
         ("guidance_until", _guidance(family, levers.guidance_until)),
         ("attention", _attention(family, levers.attention, gpus, precision)),
         ("compile", _own_call(family, levers.compile == "on", "compile: off")),
@@ -100,8 +105,12 @@ def _own_call(family: Family, asked: bool, instead: str) -> str | None:  # noqa:
     return None
 
 
-def _step_cache(family: Family, kind: str) -> str | None:
-    if kind == "none" or family.name in MAG_RATIOS:
+def _step_cache(family: Family, kind: str, steps: int) -> str | None:
+    if kind == "none":
+        return None
+    if family.name in MAG_RATIOS:
+        if steps < FEWEST_TO_SKIP:
+            return f"a model of {steps} steps has none to spare; use step_cache: none"
         return None
     if family.backbone == "unet":
         return "there are no step caches for models with a UNet; use fewer steps, or step_cache: none"

@@ -19,6 +19,7 @@ from pipeline.model import Model
 from pipeline.ports import Compiled, Picture
 from pipeline.record import Profile
 from pipeline.renderers.diffusion.adapters import Adapters
+from pipeline.renderers.diffusion.applying import cache_steps
 from pipeline.renderers.diffusion.compilation import (
     COMPILE_ERRORS,
     Compilation,
@@ -68,6 +69,8 @@ class DiffusersRenderer:
         distilled = distilled_of(model)
         self._adapters = Adapters(pipe, merged=distilled.lora if distilled else None)
         self._levers = levers
+        self._cached_steps = model.steps
+        """Over how many steps a step cache is spread."""
         self._interrupted = threading.Event()
         self._decode_stream = _new_stream(self._device)
 
@@ -194,6 +197,10 @@ class DiffusersRenderer:
 
     def _drawn(self, embeddings: Embeddings, batch: Sequence[Request]) -> torch.Tensor:
         """The latents of a batch; a model that cannot be compiled here goes on as it is, and its profile says so."""
+        variant = batch[0].variant
+        if variant.step_cache != "none" and variant.steps != self._cached_steps:
+            cache_steps(getattr(self._pipe, self._family.backbone), variant.steps)
+            self._cached_steps = variant.steps
         if self._compilation is None:
             return self._latents(embeddings, batch)
         self._compilation.choose(self._graph_shape(batch[0].variant, len(batch)))

@@ -55,6 +55,11 @@ SCHEDULERS: Mapping[str, Scheduler] = MappingProxyType(
         "euler": Scheduler(class_name="EulerDiscreteScheduler", changes=_PLAIN, zero_snr=True),
         "euler_a": Scheduler(class_name="EulerAncestralDiscreteScheduler", stochastic=True, zero_snr=True),
         "euler_karras": Scheduler(class_name="EulerDiscreteScheduler", changes=_KARRAS, zero_snr=True),
+        "euler_trailing": Scheduler(
+            class_name="EulerDiscreteScheduler",
+            changes=MappingProxyType({"use_karras_sigmas": False, "timestep_spacing": "trailing"}),
+            zero_snr=True,
+        ),
         "heun": Scheduler(class_name="HeunDiscreteScheduler", changes=_PLAIN),
         "heun_karras": Scheduler(class_name="HeunDiscreteScheduler", changes=_KARRAS),
         "lcm": Scheduler(class_name="LCMScheduler", stochastic=True, zero_snr=True),

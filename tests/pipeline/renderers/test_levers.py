@@ -122,6 +122,20 @@ def test_cached_steps_are_skipped_alike_for_every_image(load_with: LoadWith) -> 
     assert psnr(alone, pixels(plain, asked(model, steps=steps))[0]) >= LEAST_PSNR["mag"]
 
 
+def test_cache_is_spread_over_the_steps_of_the_request(load_with: LoadWith) -> None:
+    """Twice the steps of the model's default: the first fifth of them is kept, and the same picture comes again."""
+    model, cached = load_with("flux", step_cache="mag")
+    blocks = cached._pipe.transformer.transformer_blocks  # type: ignore[attr-defined]  # noqa: SLF001 - counts blocks
+    work: list[int] = []
+    blocks[-1].ff.register_forward_hook(lambda *_: work.append(1))
+    drawn = {}
+    for steps in (12, 56, 12):
+        work.clear()
+        picture = pixels(cached, asked(model, steps=steps))
+        assert round(0.2 * steps) <= len(work) < steps
+        assert np.array_equal(drawn.setdefault(steps, picture), picture)
+
+
 def test_batch_that_was_interrupted_leaves_no_skipped_steps_behind(load_with: LoadWith) -> None:
     """The next batch begins to count its steps anew, and has the bits that it would have had."""
     model, cached = load_with("flux", step_cache="mag")
@@ -241,6 +255,13 @@ def test_lever_that_cannot_be_had_is_refused_with_the_alternative(
     assert found is not None
     assert found[0] == lever
     assert remedy in found[1]
+
+
+def test_model_of_four_steps_has_none_to_spare() -> None:
+    """As FLUX.1-schnell, though its family's ratios are known; and as any distilled one."""
+    schnell = lever_problem(family_of("FluxPipeline"), Levers(step_cache="mag"), gpus={"L4"}, steps=4)
+    assert schnell == ("step_cache", "a model of 4 steps has none to spare; use step_cache: none")
+    assert lever_problem(family_of("FluxPipeline"), Levers(step_cache="mag"), gpus={"L4"}, steps=28) is None
 
 
 def test_parts_of_a_pipeline_that_nobody_knows_are_left_alone() -> None:
