@@ -1,150 +1,185 @@
-"""j. Levers on a GPU: eager, safe and fast over what others published, and a worker over bare denoising."""
+"""j. Levers on a GPU: eager, safe and fast, each beside its ceiling; a batch curve; a worker over bare denoising."""
 
 import gc
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import torch
 
+from infra.compute.gpu_gauge import open_gauge
+from jobs.catalogue import read_catalogue
+from pipeline.estimates.throughput import REACHED
+from pipeline.estimates.work import work_of
 from pipeline.performance import PROFILES, Levers
-from pipeline.renderers.diffusion.applying import apply_levers
-from pipeline.renderers.diffusion.decoding import decode_batch
-from pipeline.renderers.diffusion.drawing import draw_latents
-from pipeline.request import Request, Variant
 from tests.benchmarks.figures import Figure, Scale, Section
-from tests.benchmarks.true_models import TRUE_MODELS, TrueModel
-from tests.benchmarks.worker_run import worker_pace
+from tests.benchmarks.random_renderer import random_model, random_renderer, random_request
+from tests.benchmarks.true_models import TRUE_MODELS
+from tests.benchmarks.worker_run import bare_seconds, worker_pace
 
 MLPERF_SDXL_H200 = 2.40
 """Images/s of one H200: MLPerf Inference v5.1, SDXL offline, 1024x1024, Euler, 20 steps, CFG, TensorRT with FP8."""
 
-RUNS = (("SD 1.5", 50, 8), ("SDXL", 30, 4), ("SDXL", 20, 4), ("FLUX.1-dev", 28, 1))
-"""Model, steps, batch."""
+CEILING: Final = REACHED["tensorrt fp8"]
+"""Share of the dense half-precision peak that the best engines reach of these models."""
+
+PATIENCE_SECONDS: Final = 540.0
+"""What is not needed for a target is left out from then on, so that all of it ends within ten minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """What one model is measured with."""
+
+    catalogue: str
+    """Its name there, for the arithmetic of an image."""
+    steps: tuple[int, ...]
+    batch: int
+
+
+RUNS: Final[Mapping[str, Runs]] = MappingProxyType(
+    {
+        "SDXL": Runs(catalogue="sdxl", steps=(20, 30), batch=4),
+        "SD 1.5": Runs(catalogue="sd15", steps=(50,), batch=8),
+        "FLUX.1-dev": Runs(catalogue="flux-dev", steps=(28,), batch=1),
+    }
+)
+"""The one with the targets first."""
 
 METHOD = """Models of the true architecture with random weights in bf16, embeddings in place of text encoders. A batch
-is denoised and decoded to bytes on the host; the first one, with its compilation, is not counted. *Eager*: as diffusers
-loads it. *Safe*: channels-last and compiled. *Fast*: FP8 by rows and compiled. *Worker*: the same model behind a worker
-of ours, with the output gate, PNG and a local store, over the bare denoising and decoding of the same batches."""
+is denoised and decoded to bytes on the host, one after the other; the first one, with its compilation, is not counted.
+*Eager*: as diffusers loads it. *Safe*: channels-last and compiled. *Fast*: FP8 by rows and compiled. *Ceiling*: the
+arithmetic of an image, counted, at 59 % of the card's dense half-precision peak, which the best engines reach.
+*Worker*: the same model behind a worker of ours, with the output gate, PNG and a local store, over the bare denoising
+and decoding of the same batches."""
 
 
 def run(folder: Path, scale: Scale) -> Section:
     """All models under all profiles, on the GPU of this machine; quick: tiny ones, also without a GPU."""
     if not scale.quick and not torch.cuda.is_available():
         raise RuntimeError("torch sees no GPU here; run this on a machine that has one")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pace: dict[tuple[str, int, str], float] = {}
-    notes: list[str] = []
-    for name, steps, batch in RUNS:
-        for profile, levers in _profiles(device, quick=scale.quick).items():
-            bench = _Bench(TRUE_MODELS[name], levers, device=device, steps=scale.pick(steps, 2), tiny=scale.quick)
-            pace[name, steps, profile] = found = bench.images_per_second(batch, batches=scale.pick(6, 1))
-            notes.append(f"{name}, {steps} steps, batch {batch}, {profile}: {found:.3g} images/s, {bench.memory()}.")
-            del bench
-            _free()
-    notes += _batch_curve(device, scale)
-    ours, bare = worker_pace(
-        folder,
-        TRUE_MODELS["SDXL"],
-        _profiles(device, quick=scale.quick)["safe"],
-        device=device,
-        tiny=scale.quick,
-        steps=scale.pick(20, 2),
-        batch=4,
-        batches=scale.pick(12, 2),
-    )
+    bench = _Bench(folder, scale, device="cuda" if torch.cuda.is_available() else "cpu")
+    for name in RUNS:
+        for profile, levers in bench.profiles().items():
+            bench.measure(name, profile, levers)
+    bench.batch_curve()
     mlperf = (MLPERF_SDXL_H200,)
+    ours, bare = bench.worker
     return Section(
         key="j",
         title="GPU",
         method=METHOD,
         figures=(
-            _figure("SDXL 20 steps, safe", pace["SDXL", 20, "safe"], mlperf, "MLPerf H200", 0.6),
-            _figure("SDXL 20 steps, fast", pace["SDXL", 20, "fast"], mlperf, "MLPerf H200", 0.85),
+            _figure("SDXL 20 steps, safe", bench.pace["SDXL", 20, "safe"], mlperf, "MLPerf H200", 0.6),
+            _figure("SDXL 20 steps, fast", bench.pace["SDXL", 20, "fast"], mlperf, "MLPerf H200", 0.85),
             _figure("SDXL worker, end to end", ours, (bare,), "bare denoising", 0.97),
         ),
-        notes=tuple(notes),
+        notes=tuple(bench.notes),
     )
 
 
 class _Bench:
-    """One model under one profile, on the device."""
+    """One run of all of it.
 
-    def __init__(self, model: TrueModel, levers: Levers, *, device: str, steps: int, tiny: bool) -> None:
-        self._model, self._device = model, device
-        self._dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        with torch.device(device):
-            self._pipe = model.build(tiny).to(dtype=self._dtype)
-        self._pipe.set_progress_bar_config(disable=True)
-        self._family = model.family_of()
-        apply_levers(self._pipe, self._family, levers, device=device, steps=steps)
-        side = 64 if tiny else model.side
-        self._variant = Variant(
-            model="random",
-            renderer="diffusers",
-            pixel_version=1,
-            precision="bf16",
-            width=side,
-            height=side,
-            steps=steps,
-            guidance_scale=model.guidance,
-            scheduler="",
-        )
+    Args:
+        folder: for stores.
+        scale: sizes.
+        device: `cuda`, or `cpu` for a trial.
+    """
 
-    def images_per_second(self, batch: int, *, batches: int) -> float:
-        """The pace after a first batch that is not counted."""
-        texts = self._model.texts(batch, device=self._device, dtype=self._dtype)
-        requests = [Request(prompt="x", negative_prompt="", seed=seed, variant=self._variant) for seed in range(batch)]
-        self._once(texts, requests)
-        _wait(self._device)
-        started = time.perf_counter()
-        for _ in range(batches):
-            self._once(texts, requests)
-        _wait(self._device)
-        return batch * batches / (time.perf_counter() - started)
+    def __init__(self, folder: Path, scale: Scale, *, device: str) -> None:
+        self._folder, self._scale, self._device = folder, scale, device
+        self._began = time.monotonic()
+        self._gauge = open_gauge(os.environ)
+        self.pace: dict[tuple[str, int, str], float] = {}
+        self.worker = (0.0, 0.0)
+        """Images per second of a worker, and bare."""
+        self.notes: list[str] = []
 
-    def memory(self) -> str:
-        """The most that the device held."""
-        return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if self._device == "cuda" else "no GPU memory"
+    def profiles(self) -> dict[str, Levers]:
+        """The levers of each profile."""
+        compiled = "off" if self._scale.quick else "on"
+        quantization = "fp8" if self._device == "cuda" else "none"
+        return {
+            "safe": replace(PROFILES["safe"], compile=compiled),
+            "fast": replace(PROFILES["safe"], compile=compiled, quantization=quantization),
+            "eager": PROFILES["plain"],
+        }
 
-    def _once(self, texts: dict[str, torch.Tensor], requests: Sequence[Request]) -> None:
-        with torch.no_grad():
-            latents = draw_latents(
-                self._pipe, self._family, self._pipe.scheduler, texts, requests, interrupted=lambda: False
-            )
-            decode_batch(self._pipe, self._family, latents, self._variant, count=len(requests), text_dtype=self._dtype)
+    def measure(self, name: str, profile: str, levers: Levers) -> None:
+        """One model under one profile, with each of its numbers of steps; SDXL under `safe` behind a worker, too."""
+        if profile == "eager" and self._late():
+            self.notes.append(f"{name}, {profile}: left out, as time was up.")
+            return
+        true, runs, tiny = TRUE_MODELS[name], RUNS[name], self._scale.quick
+        model = random_model(true, device=self._device, tiny=tiny, batch=runs.batch)
+        renderer = random_renderer(true, model, levers, device=self._device, tiny=tiny)
+        for steps in runs.steps:
+            real = self._scale.pick(steps, 2)
+            batch = [random_request(model, seed, steps=real) for seed in range(runs.batch)]
+            first = bare_seconds(renderer, [batch])
+            batches = self._scale.pick(3, 1)
+            started_ns = time.time_ns()
+            seconds = bare_seconds(renderer, [batch] * batches)
+            self.pace[name, steps, profile] = pace = runs.batch * batches / seconds
+            told = f"{name}, {steps} steps, batch {runs.batch}, {profile}: {pace:.3g} images/s"
+            beside = [self._ceiling(runs.catalogue, steps, pace), self._busy(started_ns), self._memory()]
+            self.notes.append(", ".join([told, *filter(None, beside), f"first batch {first:.0f} s"]) + ".")
+        if (name, profile) == ("SDXL", "safe"):
+            batches = self._scale.pick(8, 2)
+            steps = self._scale.pick(20, 2)
+            self.worker = worker_pace(self._folder, renderer, model, steps=steps, batch=runs.batch, batches=batches)
+        renderer.close()
+        del renderer
+        _free()
 
+    def batch_curve(self) -> None:
+        """SD 1.5 by batch size: where a larger batch stops paying."""
+        true, tiny = TRUE_MODELS["SD 1.5"], self._scale.quick
+        model = random_model(true, device=self._device, tiny=tiny, batch=1)
+        renderer = random_renderer(true, model, PROFILES["plain"], device=self._device, tiny=tiny)
+        steps, curve = self._scale.pick(20, 2), []
+        for size in (1, 2) if tiny else (1, 2, 4, 8, 16, 32):
+            if self._late():
+                curve.append("the rest left out, as time was up")
+                break
+            batch = [random_request(model, seed, steps=steps) for seed in range(size)]
+            bare_seconds(renderer, [batch])
+            curve.append(f"{size}: {2 * size / bare_seconds(renderer, [batch] * 2):.3g}")
+        renderer.close()
+        self.notes.append(f"SD 1.5, {steps} steps, eager, images/s by batch size: {', '.join(curve)}.")
 
-def _profiles(device: str, *, quick: bool) -> dict[str, Levers]:
-    compiled = "off" if quick else "on"
-    quantization = "fp8" if device == "cuda" else "none"
-    return {
-        "eager": PROFILES["plain"],
-        "safe": replace(PROFILES["safe"], compile=compiled),
-        "fast": replace(PROFILES["safe"], compile=compiled, quantization=quantization),
-    }
+    def _late(self) -> bool:
+        return time.monotonic() - self._began > PATIENCE_SECONDS
 
+    def _ceiling(self, name: str, steps: int, pace: float) -> str:
+        """How near to what the card could do at best; empty for a card that the catalogue has not."""
+        catalogue = read_catalogue()
+        card = catalogue.gpu(torch.cuda.get_device_name()) if self._device == "cuda" else None
+        if card is None or self._scale.quick:
+            return ""
+        work = work_of(catalogue, catalogue.models[name], steps=steps)
+        most = card.fp16_tflops * CEILING / work.teraflops
+        return f"{pace / most:.2f} of the ceiling, {most:.3g} images/s"
 
-def _batch_curve(device: str, scale: Scale) -> list[str]:
-    """SD 1.5 by batch size: where a larger batch stops paying."""
-    bench = _Bench(TRUE_MODELS["SD 1.5"], PROFILES["plain"], device=device, steps=scale.pick(20, 2), tiny=scale.quick)
-    sizes = (1, 2) if scale.quick else (1, 2, 4, 8, 16, 32)
-    curve = ", ".join(f"{size}: {bench.images_per_second(size, batches=scale.pick(3, 1)):.3g}" for size in sizes)
-    del bench
-    _free()
-    return [f"SD 1.5, 20 steps, eager, images/s by batch size: {curve}."]
+    def _busy(self, started_ns: int) -> str:
+        """Share of the time that the GPU was busy; empty where nothing tells."""
+        use = self._gauge.between(started_ns, time.time_ns()) if self._gauge is not None else None
+        return "" if use is None or use.busy is None else f"busy {use.busy:.0%} of the time"
+
+    def _memory(self) -> str:
+        """The most that the device held since the last model was let go."""
+        return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if self._device == "cuda" else ""
 
 
 def _figure(name: str, ours: float, baseline: tuple[float, ...], label: str, limit: float) -> Figure:
     return Figure(
         name=name, unit="images/s", ours=(ours,), baseline=baseline, baseline_name=label, limit=limit, at_least=True
     )
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def _free() -> None:

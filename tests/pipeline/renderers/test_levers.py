@@ -128,7 +128,7 @@ def test_cache_is_spread_over_the_steps_of_the_request(load_with: LoadWith) -> N
     blocks = cached._pipe.transformer.transformer_blocks  # type: ignore[attr-defined]  # noqa: SLF001 - counts blocks
     work: list[int] = []
     blocks[-1].ff.register_forward_hook(lambda *_: work.append(1))
-    drawn = {}
+    drawn: dict[int, Any] = {}
     for steps in (12, 56, 12):
         work.clear()
         picture = pixels(cached, asked(model, steps=steps))
