@@ -14,6 +14,7 @@ from pipeline.clean_up.needs import (
     NO_IDS,
     Files,
     Ids,
+    among,
     files_of,
     ids_in,
     named,
@@ -84,14 +85,14 @@ def find(store: Store, *, rules: Rules, now: datetime, is_free: Free, executor: 
     kept += [named(store, one.job, executor) for one in stands if one.stand is Stand.KEPT and one.job]
     gone = {one.name: named(store, one.job, executor) for one in stands if one.stand is Stand.EXPIRED and one.job}
     expired, orphans = _image_files(
-        store, ids, np.unique(np.concatenate(kept)), np.concatenate([NO_FILES, *gone.values()]), now
+        store, ids, np.unique(np.concatenate(kept)), np.unique(np.concatenate([NO_FILES, *gone.values()])), now
     )
-    doomed = files_of(expired)
+    doomed = np.sort(files_of(expired))
     return Found(
         stands=stands,
         expired=expired,
         orphans=orphans,
-        images_of={name: files[np.isin(files, doomed)] for name, files in gone.items()},
+        images_of={name: files[among(files, doomed)] for name, files in gone.items()},
         leftovers=(*_of_jobs(store, stands, now, executor), *_of_store(store, now)),
     )
 
@@ -99,14 +100,14 @@ def find(store: Store, *, rules: Rules, now: datetime, is_free: Free, executor: 
 def _image_files(
     store: Store, ids: Ids, kept: Files, expired: Files, now: datetime
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Key -> bytes of the files that only expired jobs name, and of those that nobody does."""
+    """Key -> bytes of the files that only expired jobs name, and of those that nobody does; all arrays are sorted."""
     of_expired: dict[str, int] = {}
     orphans: dict[str, int] = {}
     for folder in store.list_folders("images/"):
         infos = [info for info in store.list(f"images/{folder}") if IMAGE_KEY.fullmatch(info.key)]
         files = files_of(info.key for info in infos)
-        spared = np.isin(ids_in(files), ids) | np.isin(files, kept)
-        known = np.isin(files, expired)
+        spared = among(ids_in(files), ids) | among(files, kept)
+        known = among(files, expired)
         for info, is_spared, is_known in zip(infos, spared.tolist(), known.tolist(), strict=True):
             age = now - info.modified_at
             if not is_spared and age >= (YOUNG if is_known else SETTLED):

@@ -40,6 +40,15 @@ def ids_in(files: Files) -> Ids:
     return np.ascontiguousarray(files).view("S1").reshape(len(files), 24)[:, :16].copy().view("S16").reshape(-1)
 
 
+def among(some: NDArray[np.bytes_], known: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    """Which of some are known ones; these are sorted."""
+    if not len(known):
+        return np.zeros(len(some), dtype=bool)
+    places = np.minimum(np.searchsorted(known, some), len(known) - 1)
+    found: NDArray[np.bool_] = known[places] == some
+    return found
+
+
 def requested(store: Store, name: str) -> Ids:
     """All images that a job's requests name.
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.clean_up.finding import Found, find
-from pipeline.clean_up.needs import NO_FILES, files_of
+from pipeline.clean_up.needs import NO_FILES, among, files_of
 from pipeline.clean_up.standing import JobStand, Rules
 from pipeline.clean_up.tidying import Tidied, tidy_job, tidy_store
 from pipeline.collected import add_collected
@@ -145,14 +145,15 @@ class Sweeper:
 
     def _told(self, again: Found, doomed: Mapping[str, int]) -> dict[str, int]:
         """What of it may go after its jobs were told; one that cannot be told keeps its images."""
-        spared, files = NO_FILES, files_of(doomed)
-        names = dict(zip(files.tolist(), doomed, strict=True))
+        spared, files = [NO_FILES], files_of(doomed)
+        names, in_order = dict(zip(files.tolist(), doomed, strict=True)), np.sort(files)
         for one in again.stands:
             theirs = again.images_of.get(one.name, NO_FILES)
-            count = int(np.isin(theirs, files).sum())
+            count = int(np.count_nonzero(among(theirs, in_order)))
             if count and not self._tell(one, count):
-                spared = np.concatenate([spared, theirs])
-        return {names[name]: doomed[names[name]] for name in files[~np.isin(files, spared)].tolist()}
+                spared.append(theirs)
+        going = files[~among(files, np.unique(np.concatenate(spared)))]
+        return {names[name]: doomed[names[name]] for name in going.tolist()}
 
     def _tell(self, one: JobStand, count: int) -> bool:
         """Say in a job's status that files of it go; whether nobody drives it."""
