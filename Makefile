@@ -8,6 +8,7 @@
 #   make test-infra     cluster files, Terraform where it is installed, metrics with Prometheus (apt install prometheus)
 #   make chaos   real drivers and clusters while drivers, workers, nodes and the store fail; CHAOS_SEED=7 for other failures
 #   make lint    ruff and mypy --strict
+#   make audit   licences of everything that comes along, and weaknesses that are known of it; asks PyPI's advisories
 #   make bench   the figures, each beside its baseline; make bench-gpu on a machine with a GPU
 #   make clean   remove what the targets left here, except .venv
 #
@@ -17,12 +18,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: demo test test-browser test-infra screenshot soak chaos lint bench bench-gpu clean
+.PHONY: demo test test-browser test-infra screenshot soak chaos lint audit bench bench-gpu clean
 
 PACKAGES := pipeline infra jobs configs tests
 TESTS ?= tests --ignore=tests/chaos --ignore=tests/benchmarks --ignore=tests/browser --ignore=tests/infrastructure
 # Many tests wait for real clusters and real time-outs: three processes keep two cores busy.
 TEST_PROCESSES ?= 3
+PIP_AUDIT := 2.10.1
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
 # The first interpreter that is new enough and can make a venv; 3.11 first, for it is what the constraints were tested on.
@@ -87,6 +89,14 @@ lint: .venv/.installed
 	@.venv/bin/ruff format --check --quiet .
 	@echo "== lint: mypy --strict"
 	@.venv/bin/mypy $(PACKAGES)
+
+audit: .venv/.installed
+	@echo "== audit: licences"
+	@.venv/bin/python -m tests.licences
+	@echo "== audit: known weaknesses, by pip-audit $(PIP_AUDIT)"
+	@test -x build/audit/bin/pip-audit || { .venv/bin/python -m venv build/audit && build/audit/bin/python -m pip install --quiet \
+	  --disable-pip-version-check pip-audit==$(PIP_AUDIT); }
+	@build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 bench: .venv/.installed
 	@echo "== bench: tests/benchmarks"
