@@ -3,11 +3,17 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 import pytest
+
+from tests.infra.servers import moto_server
+from tests.infrastructure.applied import Applied
+from tests.infrastructure.terraform import initialised
+
+
 
 
 def _kubectl() -> bool:
@@ -49,4 +55,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"NOT TESTED: {program} is not installed (or too old), so {count} tests of infra/cluster did not run",
             red=True,
             bold=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applied]:
+    """Terraform's whole way against moto: validate, plan, apply."""
+    with moto_server() as server:
+        variables = {"bucket": "acme-spotrender", "prefix": "renders", "ssh_cidrs": ["203.0.113.7/32"]}
+        terraform = initialised(
+            tmp_path_factory.mktemp("terraform"), endpoint_url=server.endpoint_url, variables=variables
+        )
+        terraform.must("validate")
+        budget = ("-var=monthly_budget_usd=400", '-var=budget_emails=["ops@example.com"]')
+        terraform.must("plan", "-input=false", "-out=budget.plan", *budget)
+        terraform.must("plan", "-input=false", "-out=first.plan")
+        planned, with_budget = terraform.planned("first.plan"), terraform.planned("budget.plan")
+        terraform.must("apply", "-input=false", "first.plan")
+        outputs = json.loads(terraform.must("output", "-json"))
+        yield Applied(
+            terraform=terraform,
+            endpoint_url=server.endpoint_url,
+            planned=planned,
+            budget=with_budget,
+            outputs={name: output["value"] for name, output in outputs.items()},
         )
