@@ -33,8 +33,8 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr
 LOADED_BY_OTHERS = {"accelerate"}
 """Dependencies that no module of ours imports: diffusers does, to load weights shard by shard."""
 
-BROUGHT_BY_OTHERS = {"botocore", "s3transfer", "urllib3", "pydantic-core", "mypy-boto3-s3"}
-"""Parts of boto3 and of pydantic, which declare them; and boto3's stubs, which mypy alone reads."""
+BROUGHT_BY_OTHERS = {"botocore", "s3transfer", "urllib3", "pydantic-core", "mypy-boto3-s3", "werkzeug"}
+"""Parts of boto3, of pydantic and of moto's server, which declare them; and boto3's stubs, which mypy alone reads."""
 
 
 @pytest.fixture(scope="module")

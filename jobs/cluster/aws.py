@@ -44,7 +44,7 @@ def render(wanted: Wanted) -> Rendering:
     lines = (_head_line(prices.head), *(_line(pool) for pool in wanted.pools), *_beside(wanted, prices, options))
     most = sum((line.most_usd_per_hour for line in lines), Decimal(0))
     zones = options.zones or tuple(dict.fromkeys(zone for pool in wanted.pools for zone in pool.zones))
-    name = f"spotrender-{wanted.job.name}"
+    name = f"{options.name}-{wanted.job.name}"
     file = ClusterFile(
         name=name,
         region=region,
@@ -59,7 +59,7 @@ def render(wanted: Wanted) -> Rendering:
         lines=lines,
         creates=_creates(wanted, options, region, zones),
         files={"cluster.yaml": cluster_file(file)},
-        notes=tuple(_notes(wanted, region)),
+        notes=tuple(_notes(wanted, options, region)),
         next=(
             "ray up -y {folder}/cluster.yaml",
             "ray dashboard {folder}/cluster.yaml    # and, while that runs:",
@@ -182,7 +182,7 @@ def _creates(wanted: Wanted, options: AwsOptions, region: str, zones: tuple[str,
     )
 
 
-def _notes(wanted: Wanted, region: str) -> list[str]:
+def _notes(wanted: Wanted, options: AwsOptions, region: str) -> list[str]:
     notes = [
         f"{pool.type} {pool.market.replace('_', ' ')}: {pool.price_source}"
         for pool in wanted.pools
@@ -190,6 +190,13 @@ def _notes(wanted: Wanted, region: str) -> list[str]:
     ]
     if region != REGION:
         notes.append(f"prices of head, disks and addresses are those of {REGION}; {region} may differ")
+    if options.ssm:
+        notes.append("nodes without public addresses need another way out: a NAT gateway, which is not counted here")
+    if not options.security_group:
+        notes.append(
+            f"the security group {options.security_group_name} must be there, as infra/cluster/terraform makes it; "
+            "where it is not, Ray makes one that lets the whole world at port 22"
+        )
     if not any(pool.market == "on_demand" for pool in wanted.pools):
         notes.append("all workers are spot: in a drought of capacity the job waits; add a type, or one on demand")
     return notes

@@ -9,6 +9,7 @@ from jobs.jobfile_values import shown
 from jobs.written import Written
 
 _WORD = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _AMI = re.compile(r"ami-[0-9a-f]{8,17}|resolve:ssm:[A-Za-z0-9/._-]{1,400}")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9./:@_-]{0,400}")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}")
@@ -66,6 +67,8 @@ def _switch(value: Any) -> bool:
 class AwsOptions(Written):
     """Keys of `--with`."""
 
+    name: Annotated[str, _text(_NAME, "spotrender")] = "spotrender"
+    """What the cluster's name begins with: the driver's role launches and ends nodes of such clusters alone."""
     region: Annotated[str, _text(_WORD, "us-east-1")] = ""
     """Empty: the job's, or us-east-1."""
     zones: Annotated[tuple[str, ...], _several(_WORD, "us-east-1a,us-east-1b")] = ()

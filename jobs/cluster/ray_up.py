@@ -95,11 +95,15 @@ def cluster_file(file: ClusterFile) -> str:
             "ssm_command": _SESSION,
             "mount_cache": _script("mount-cache.sh"),
             "setup": [] if options.image else [_install()],
-            "head_start": f"{_exports(head)}ulimit -n 65536; {_HEAD}",
-            "worker_start": f"{_exports(exports)}ulimit -n 65536; {_WORKER}",
+            "stop": f"{_PATH}ray stop",
+            "head_start": f"{_PATH}{_exports(head)}ulimit -n 65536; {_HEAD}",
+            "worker_start": f"{_PATH}{_exports(exports)}ulimit -n 65536; {_WORKER}",
         }
     )
 
+
+_PATH = 'export PATH="/opt/spotrender/bin:$HOME/.spotrender/bin:$PATH"; '
+"""Where our image, or our script, has put Ray: a login shell, as Ray opens it, forgets what the image said."""
 
 _SESSION = "aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
 _HEAD = (

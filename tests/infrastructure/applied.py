@@ -24,7 +24,8 @@ class Applied:
 
     def client(self, service: str) -> Any:
         """A client of AWS, as an administrator."""
-        return boto3.client(
+        make: Any = boto3.client  # its hints want the service's name spelt out
+        return make(
             service,
             endpoint_url=self.endpoint_url,
             region_name="us-east-1",

@@ -14,8 +14,6 @@ from tests.infrastructure.applied import Applied
 from tests.infrastructure.terraform import initialised
 
 
-
-
 def _kubectl() -> bool:
     """Whether there is one that knows components: 1.21 brought them; Debian's package may be older."""
     if not shutil.which("kubectl"):

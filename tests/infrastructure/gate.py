@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.infrastructure.policy import Policy, allows
 
 _REFUSED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+
+_OVER_TLS = {"aws:SecureTransport": "true"}
+"""What every request is taken for."""
 
 _NOT_NEEDED = {"acl", "tagging", "retention", "legal-hold", "versionId"}
 """Parts of S3 that nothing of ours asks for."""
@@ -31,7 +34,7 @@ class Asked:
 
     action: str
     resource: str
-    context: Mapping[str, str]
+    context: dict[str, str]
 
     def __str__(self) -> str:
         return f"{self.action} {self.resource}"
@@ -49,7 +52,7 @@ class Gate:
 
     def admits(self, role: str, asked: Asked) -> bool:
         """Whether the role may; a refusal is noted."""
-        if allows(self.policies.get(role, ()), asked.action, asked.resource, asked.context):
+        if allows(self.policies.get(role, ()), asked.action, asked.resource, asked.context | _OVER_TLS):
             return True
         self.refused.append(f"{role}: {asked}")
         return False
@@ -86,7 +89,7 @@ def gate(policies: Mapping[str, Sequence[Policy]]) -> Iterator[Gate]:
         body: Iterable[bytes] = moto(environ, lambda *answer: begun.extend(answer[:2]))
         missing = begun[0].startswith("404") and asked.action == "s3:GetObject"
         bucket = Asked(action="s3:ListBucket", resource=asked.resource.partition("/")[0], context={})
-        if missing and not allows(door.policies[role], bucket.action, bucket.resource, {}):
+        if missing and not allows(door.policies[role], bucket.action, bucket.resource, _OVER_TLS):
             start("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(_REFUSED)))])
             return [_REFUSED]
         start(*begun)

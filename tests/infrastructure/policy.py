@@ -12,7 +12,7 @@ def allows(policies: Sequence[Policy], action: str, resource: str, context: Mapp
     """Whether a request may be made: some statement allows it, and none denies it.
 
     Args:
-        policies: of the role.
+        policies: of the role, and of the bucket.
         action: such as `s3:GetObject`.
         resource: its ARN.
         context: condition keys that the request has.
@@ -30,12 +30,12 @@ def allows(policies: Sequence[Policy], action: str, resource: str, context: Mapp
 
 
 def _concerns(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
-    unknown = set(statement) - {"Sid", "Effect", "Action", "Resource", "Condition"}
-    if unknown:
-        raise ValueError(f"a statement has {', '.join(sorted(unknown))}")
+    unknown = set(statement) - {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+    if unknown or statement.get("Principal", "*") != "*":
+        raise ValueError(f"a statement that is not read here: {statement}")
     return (
-        any(matches(one, action) for one in statement["Action"])
-        and any(matches(one, resource) for one in statement["Resource"])
+        any(matches(one, action) for one in _listed(statement["Action"]))
+        and any(matches(one, resource) for one in _listed(statement["Resource"]))
         and all(_met(kind, values, context) for kind, values in statement.get("Condition", {}).items())
     )
 
@@ -43,11 +43,15 @@ def _concerns(statement: Mapping[str, Any], action: str, resource: str, context:
 def _met(kind: str, values: Mapping[str, str], context: Mapping[str, str]) -> bool:
     if kind == "Null":
         return all((key not in context) == (wanted == "true") for key, wanted in values.items())
-    if kind == "StringEquals":
+    if kind in {"StringEquals", "Bool"}:
         return all(context.get(key) == wanted for key, wanted in values.items())
     if kind == "StringLike":
         return all(key in context and matches(wanted, context[key]) for key, wanted in values.items())
     raise ValueError(f"condition {kind}")
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def matches(pattern: str, text: str) -> bool:

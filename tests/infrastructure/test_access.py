@@ -23,6 +23,7 @@ from jobs.submit import enter
 from pipeline.probe import probe_conditional
 from tests.infrastructure.applied import Applied
 from tests.infrastructure.gate import Gate, gate
+from tests.infrastructure.policy import allows
 from tests.infrastructure.store_keys import KEYS, LAYOUT
 
 pytestmark = pytest.mark.terraform
@@ -35,11 +36,15 @@ ROWS = 6
 @pytest.fixture(scope="module")
 def door(applied: Applied) -> Iterator[Gate]:
     """S3 with the policies that terraform gave to the roles; every kind of key is there, also outside the store."""
+    admin = applied.client("s3")
+    of_bucket = admin.get_bucket_policy(Bucket=BUCKET)["Policy"]
+    admin.delete_bucket_policy(Bucket=BUCKET)  # moto takes a denial under a condition for one of everything
     for key in KEYS.values():
         for folder in (PREFIX, ""):
-            applied.client("s3").put_object(Bucket=BUCKET, Key=folder + key, Body=b"{}")
-    with gate({role: applied.policies(role) for role in ROLES}) as opened:
+            admin.put_object(Bucket=BUCKET, Key=folder + key, Body=b"{}")
+    with gate({role: [*applied.policies(role), json.loads(of_bucket)] for role in ROLES}) as opened:
         yield opened
+    admin.put_bucket_policy(Bucket=BUCKET, Policy=of_bucket)
 
 
 @lru_cache(maxsize=len(ROLES))
@@ -118,6 +123,15 @@ def test_no_role_reaches_beyond_the_stores_prefix(door: Gate, role: str) -> None
     for call in ("get_bucket_policy", "delete_bucket_policy", "get_bucket_acl"):
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(client(door.endpoint_url, role), call)(Bucket=BUCKET)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_gets_in_without_tls(door: Gate, role: str) -> None:
+    """What it may over TLS it may not in the clear."""
+    asked = "s3:PutObject" if role == "worker" else "s3:GetObject"
+    image = f"arn:aws:s3:::{BUCKET}/{PREFIX}{KEYS['image']}"
+    assert allows(door.policies[role], asked, image, {"aws:SecureTransport": "true"})
+    assert not allows(door.policies[role], asked, image, {"aws:SecureTransport": "false"})
 
 
 def _ways(key: str) -> list[tuple[str, str]]:
