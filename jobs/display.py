@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from pipeline.status import Status
+    from pipeline.type_figures import TypeFigures
 
 PLAIN_SECONDS = 5.0
 """Between two plain lines, unless state, phase or message change; it doubles with each one while they stay."""
@@ -130,12 +131,29 @@ def live_text(status: "Status", *, width: int) -> "Text":
     failed = f"{status.failed} failed"
     state = "recovering, " if status.state is JobState.RECOVERING else ""
     second = [state + printable(status.phase, most=40), workers(status), failed, f"spent {dollars(status.usd)}"]
-    lines = ["  ".join(first), "  ".join(part for part in second if part), printable(status.message)]
+    lines = ["  ".join(first), "  ".join(part for part in second if part), prices(status), printable(status.message)]
     text = Text("\n".join(line[: max(width, 20)] for line in lines if line), no_wrap=True, overflow="crop")
     text.highlight_regex("━+", style="green")
     if status.failed:
         text.highlight_words([failed], style="bold red")
     return text
+
+
+def prices(status: "Status") -> str:
+    """`g6e.xlarge spot $0.0031 an image, planned $0.0029`, of each type; empty where nothing was planned."""
+    if not any(one.planned_usd_per_image for one in status.types):
+        return ""
+    return "  ".join(price(one) for one in status.types if one.rendered)
+
+
+def price(figures: "TypeFigures") -> str:
+    """What an image costs on a type of node, and what it was planned to."""
+    each, planned, error = figures.usd_per_image, figures.planned_usd_per_image, figures.error
+    said = (
+        f"{printable(figures.node_type, most=30)} {figures.market}: {'-' if each is None else dollars(each)} an image"
+    )
+    off = "" if error is None else f" ({error:+.0%})"
+    return said if planned is None else f"{said}, planned {dollars(planned)}{off}"
 
 
 def workers(status: "Status") -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.computing import IN_PROCESS, size_of
+from jobs.expecting import with_plan
 from jobs.freezing import Frozen, freeze
 from jobs.jobfile import MAX_NAME, JobFile, NodeEntry
 from jobs.plan_rows import PlanRow
@@ -100,7 +101,7 @@ def submit_with_pilot(
     if verdict.problem:
         result = _stopped(plan, job, total, made, f"{verdict.problem}; {verdict.quote}")
     else:
-        result = run(job_file, on_warnings=on_warnings)
+        result = run(job_file, on_warnings=on_warnings, change_settings=partial(with_plan, plan=plan))
     return Piloted(result=replace(result, quoted_usd_per_image=verdict.usd_per_image), quoted=bool(verdict.problem))
 
 

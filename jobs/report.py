@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from jobs.card_market import card_market
+from jobs.expecting import planned_of
 from jobs.list_prices import listed_on_demand
 from jobs.listing import choose_job, job_ids
 from jobs.report_lines import short
@@ -70,6 +71,7 @@ def reported(
             market=card_market,
             removed=removed_bytes(ledger, store),
         )
+        report = replace(report, planned=planned_of(store, report))
         yield MadeReport(report=report, ledger=ledger, store=store)
 
 

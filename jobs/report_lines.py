@@ -37,6 +37,12 @@ def headline(report: Report) -> list[tuple[str, str]]:
         ("spend", ", ".join(spend)),
         ("per image", f"{known(report.usd_per_image)} fully loaded, {known(total.gpu_usd_per_image)} GPU time alone"),
     ]
+    if report.planned is not None:
+        plan, error = report.planned, report.planned.error
+        off = "" if error is None else f", {error:+.0%}"
+        interval = f"{dollars(plan.low_usd)} to {dollars(plan.high_usd)}, {plan.origin}"
+        said = f"{dollars(plan.usd_per_image)} an image ({interval}); it took {dollars(plan.took_usd)}{off}"
+        rows.append(("planned", said))
     if report.images_per_usd is not None:
         rows.append(("per dollar", f"{report.images_per_usd:,.{0 if report.images_per_usd >= 10 else 2}f} images"))
     rows += gpus(report)

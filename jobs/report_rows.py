@@ -15,7 +15,7 @@ from jobs.report import MadeReport
 from jobs.terminal_text import printable
 from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
 from pipeline.money import NANO
-from pipeline.reports.figures import NS_PER_HOUR, Group, Report
+from pipeline.reports.figures import NS_PER_HOUR, Group, Planned, Report
 from pipeline.reports.gpu_usage import GpuUsage
 
 _MONEY = pa.decimal128(38, 9)
@@ -45,6 +45,12 @@ COLUMNS = pa.schema(
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for a formula at the beginning of a cell."""
+
+
+def _planned(planned: Planned) -> dict[str, Any]:
+    """The plan beside what came."""
+    amounts = ("usd_per_image", "low_usd", "high_usd", "took_usd", "error")
+    return {name: _money(getattr(planned, name)) for name in amounts} | {"origin": planned.origin}
 
 
 def row(group: Group, by: str) -> dict[str, Any]:
@@ -138,6 +144,7 @@ def document(report: Report) -> dict[str, Any]:
         "price_sources": list(report.price_sources),
         "last_heartbeat_at": report.last_heartbeat_at and report.last_heartbeat_at.isoformat(),
         "notes": list(report.notes),
+        "planned": None if report.planned is None else _planned(report.planned),
         "skipped": list(report.skipped),
     }
 

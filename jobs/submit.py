@@ -244,9 +244,10 @@ def enter(store: Store, frozen: Frozen, *, keep_nodes: bool = False) -> tuple[Jo
     if not new:
         there = job_from_json(store.get(key))
         check_pixel_versions(there, job)
-        settings = frozen.settings
+        _, before = latest_settings(store, job.id)
+        settings = replace(frozen.settings, expected=frozen.settings.expected or before.expected)
         if keep_nodes:
-            settings = replace(settings, nodes=latest_settings(store, job.id)[1].nodes)
+            settings = replace(settings, nodes=before.nodes)
         number = put_settings(store, job.id, settings)
         job = replace(there, models=_present_sources(there, job))
     return job, number, new

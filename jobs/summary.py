@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.display import price
 from jobs.terminal_text import dollars, duration, printable, size
 from pipeline.job import JobState
 
@@ -91,6 +92,8 @@ def view_text(seen: "JobView", store: str) -> str:
     if status is not None:
         figures = counts(total=status.total, rendered=status.rendered, reused=status.reused, failed=status.failed)
         rows += [("images", figures), ("cost", cost(status.usd, status.rendered)), ("time", duration(status.seconds))]
+        many = len(status.types) > 1 or any(one.planned_usd_per_image for one in status.types)
+        rows += [("on type", f"{price(one)}, {one.rendered:,} images") for one in status.types if many]
         if alive:
             rows.append(("speed", f"{status.images_per_second:.2f} images/s" + _eta(status.eta_seconds)))
             rows.append(

@@ -1,6 +1,6 @@
 """All node sessions of one driver: fed by the workers' events, persisted with the heartbeat."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -25,7 +25,7 @@ from pipeline.layout import job_folder, node_key
 from pipeline.money import usd
 from pipeline.ports import Store
 from pipeline.pricing import Pricing
-from pipeline.record import Cause
+from pipeline.record import Cause, Node
 from pipeline.repricing import SessionPrice
 from pipeline.session_file import session_from_json, session_to_json
 from pipeline.storage_cost import CountedCalls
@@ -212,6 +212,12 @@ class Accounts:
         silent = [self.sessions[name] for name in self._dormant]
         nano = total_nano_usd(living, now_ns)
         return usd(nano + sum(session.lifetime(session.heartbeat_ns).nano_usd for session in silent))
+
+    def spent(self, now_ns: int) -> Iterator[tuple[Node, int]]:
+        """Every session's node, and its cost so far in nano-dollars."""
+        for name, session in self.sessions.items():
+            until_ns = session.heartbeat_ns if name in self._dormant else now_ns
+            yield session.node, session.lifetime(until_ns).nano_usd
 
     def usd_per_second(self, now_ns: int) -> Decimal:
         """What the nodes that are held cost now."""

@@ -8,6 +8,7 @@ from pipeline.overhead import HeadPrice, Overhead
 from pipeline.ports import Clock
 from pipeline.status import Status
 from pipeline.storage_cost import CountedCalls, StorageCost, StorageRates, StoreMeter
+from pipeline.type_meter import TypeMeter
 
 
 class Beside:
@@ -23,14 +24,17 @@ class Beside:
     def __init__(self, store: object, *, rates: StorageRates | None, head: HeadPrice | None, clock: Clock) -> None:
         self._clock, self.meter = clock, StoreMeter(store, rates=rates)
         self._overhead = Overhead(head, since_ns=clock.now_ns())
+        self._types: TypeMeter | None = None
 
-    def begin(self, workers: CountedCalls, earlier: Status | None) -> None:
+    def begin(self, workers: CountedCalls, earlier: Status | None, types: TypeMeter) -> None:
         """Take up what the drivers before this one told.
 
         Args:
             workers: of this driver, which tell what they ask of the store.
             earlier: what the last status said.
+            types: what images cost on each type of node, which is told, too.
         """
+        self._types = types
         self.meter.begin(workers, earlier.storage if earlier else StorageCost())
         self._overhead.earlier_usd = earlier.overhead_usd if earlier else Decimal(0)
 
@@ -41,4 +45,5 @@ class Beside:
     def told_in(self, status: Status) -> Status:
         """The status with what all of it costs so far."""
         overhead_usd = self._overhead.accrued_usd(self._clock.now_ns())
-        return replace(status, storage=self.meter.cost(), overhead_usd=overhead_usd)
+        types = () if self._types is None else self._types.figures(fresh=status.state.terminal)
+        return replace(status, storage=self.meter.cost(), overhead_usd=overhead_usd, types=types)

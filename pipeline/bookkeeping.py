@@ -24,7 +24,7 @@ from pipeline.nodes_ledger import Spent, write_nodes_ledger
 from pipeline.packs import with_packed
 from pipeline.plan import Plan, task_number
 from pipeline.ports import Clock, ObjectInfo, Store
-from pipeline.record import Record
+from pipeline.record import Outcome, Record
 from pipeline.repricing import SessionPrices, stale
 from pipeline.request_table import RequestTable
 from pipeline.reuse import extend_index
@@ -67,6 +67,8 @@ class Bookkeeping:
         self._executor, self._background = executor, background
         self._prices, self._bills, self._beside = prices, bills, beside
         self._made_with = checkpoint.made_with
+        self.made = checkpoint.made
+        """Images rendered, by node session."""
         self._open = checkpoint.records
         self._spent = checkpoint.spent
         self._sealed = checkpoint.sealed
@@ -78,6 +80,8 @@ class Bookkeeping:
 
     def enter(self, record: Record, bucket: int) -> None:
         """A record is in the store."""
+        if record.node is not None:
+            self.made[record.node.node_session] += sum(one.outcome is Outcome.RENDERED for one in record.images)
         self._open.setdefault(bucket, {})[record.name] = record
         self._dirty.add(bucket)
         self._sealed.discard(bucket)

@@ -59,6 +59,8 @@ class Checkpoint:
     """By node session: when its last batch left the device."""
     counts: Counter[int] = field(default_factory=Counter)
     """By bucket: how many records the store listed."""
+    made: Counter[str] = field(default_factory=Counter)
+    """By node session: images rendered."""
     packed: set[int] = field(default_factory=set)
     """Buckets of which clean-up has packed records."""
     made_with: dict[int, MadeWith] = field(default_factory=dict)
@@ -88,6 +90,8 @@ def read_checkpoint(
         _enter(checkpoint.state, plan, table)
         checkpoint.spent[bucket] = spent_in(table)
         see(checkpoint.last_seen_ns, table)
+        rendered = table.filter(pc.equal(table["outcome"], "rendered"))["node_session"]
+        checkpoint.made.update({row["values"]: row["counts"] for row in pc.value_counts(rendered).to_pylist()})
     for bucket in list(checkpoint.sealed):
         places = plan.tasks_of(bucket)
         first, last = plan[places.start].places.start, plan[places.stop - 1].places.stop

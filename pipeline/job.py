@@ -13,6 +13,7 @@ import rfc8785
 from pipeline.assignment import Output
 from pipeline.model import Model
 from pipeline.request import Lora, Variant
+from pipeline.type_figures import Expected, expected_from_values
 
 JOB_SCHEMA = 1
 """Version of `job.json` and of the settings files."""
@@ -166,6 +167,8 @@ class Settings:
     hard_excess: Decimal = HARD_EXCESS
     """Share of `budget_usd` by which the batches in flight may pass it; then they are given up."""
     deadline: datetime | None = None
+    expected: tuple[Expected, ...] = ()
+    """What the job was planned with, where it was."""
     notify: tuple[dict[str, Any], ...] = field(default_factory=tuple)
     deliver: dict[str, Any] | None = None
     """Where the images are copied to at the end (`to`), under which `names`, with links of `link_seconds`."""
@@ -241,6 +244,7 @@ def settings_from_json(body: bytes) -> Settings:
         usd_per_month=money("usd_per_month"),
         hard_excess=Decimal(values.get("hard_excess", HARD_EXCESS)),
         deadline=None if values["deadline"] is None else datetime.fromisoformat(values["deadline"]),
+        expected=tuple(expected_from_values(one) for one in values.get("expected", ())),
         notify=tuple(values["notify"]),
         deliver=values.get("deliver"),
         on_rebalance=values.get("on_rebalance", "ignore"),

@@ -37,6 +37,7 @@ from pipeline.standing import Standing
 from pipeline.status import Status, read_status, starting_status, status_to_json
 from pipeline.storage_cost import StorageRates
 from pipeline.sweep import heed_clean_up
+from pipeline.type_meter import TypeMeter
 
 _LOG = logging.getLogger(__name__)
 _LAST_STEP_SECONDS = 2.0
@@ -136,7 +137,6 @@ def _drive_once(
         since_ns=clock.now_ns(),
         pricing=world.pricing,
     )
-    beside.begin(accounts.calls, earlier)
     bills = Bills(store=store, job=job, rules=world.billing)
     books = Bookkeeping(
         job=job,
@@ -150,6 +150,8 @@ def _drive_once(
         bills=bills,
         beside=beside.facts,
     )
+
+    beside.begin(accounts.calls, earlier, TypeMeter(accounts, books.made, settings.expected, clock=clock))
 
     def publish(status: Callable[[], Status], due: bool) -> None:  # noqa: FBT001 - called by the driver alone
         lease.keep()

@@ -58,7 +58,10 @@ class Staffing:
     ) -> None:
         self._standing, self._settings, self._foreman, self._compute = standing, settings, foreman, compute
         self._policy = standing.policy
-        self.rates = NodeRates(expected={}, changeover_seconds=self._policy.changeover_seconds)
+        self.rates = NodeRates(
+            expected={one.node_type: one.images_per_second for one in settings().expected},
+            changeover_seconds=self._policy.changeover_seconds,
+        )
         self._workers = workers
         self._told = self._all()
         self._pacer, self._deadline = Pacer(), settings().deadline

@@ -9,6 +9,7 @@ from pipeline.job import JobState
 from pipeline.layout import job_folder, status_key
 from pipeline.ports import Store
 from pipeline.storage_cost import StorageCost, storage_from_values
+from pipeline.type_figures import TypeFigures, figures_from_values
 
 STATUS_SCHEMA = 1
 """Version of the JSON form."""
@@ -52,6 +53,8 @@ class Status:
     """Number of the driver that tells this."""
     on_time: bool | None = None
     """Whether the deadline will be met with the nodes that there are; None: there is none, or nothing was measured."""
+    types: tuple[TypeFigures, ...] = ()
+    """What images cost on each type of node so far, dearest first."""
     month_usd: Decimal | None = None
     """Of all jobs of this name that were submitted this month; None where `budget.usd_per_month` is no limit."""
     outlook: str = ""
@@ -86,9 +89,10 @@ def status_from_json(body: bytes) -> Status:
     money = {name: Decimal(values.get(name, "0")) for name in ("usd", "overhead_usd")}
     if values.get("month_usd") is not None:
         money["month_usd"] = Decimal(values["month_usd"])
+    types = {"types": tuple(figures_from_values(one) for one in values.get("types", ()))}
     storage = {"storage": storage_from_values(values.get("storage", {}))}
     known = {"state": JobState(values["state"]), "remarks": tuple(values.get("remarks", ()))}
-    return Status(**(values | known | money | storage))
+    return Status(**(values | known | money | storage | types))
 
 
 def latest_fence(store: Store, job: str) -> int:

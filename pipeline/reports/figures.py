@@ -87,6 +87,26 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What the images of a job were planned to cost, and what they did."""
+
+    usd_per_image: Decimal
+    """Of each type of node by the images that it made."""
+    low_usd: Decimal
+    high_usd: Decimal
+    """The plan's interval."""
+    took_usd: Decimal
+    """What an image cost on the nodes that were planned with, fully loaded."""
+    origin: str
+    """On what the plan rested."""
+
+    @property
+    def error(self) -> Decimal | None:
+        """By which share it took more than planned."""
+        return self.took_usd / self.usd_per_image - 1 if self.usd_per_image else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
     """What the same hours would have cost on demand, for the node types whose on-demand price is known."""
 
@@ -202,6 +222,8 @@ class Report:
     """What a reader should know: sessions without a price, overlapping ones, figures that do not add up."""
     skipped: tuple[str, ...]
     """Ledger files that were left out, each with the reason; a report with such files is not complete."""
+    planned: Planned | None = None
+    """None where the job was not planned, or the report is of several."""
 
     @property
     def usd(self) -> Decimal:
