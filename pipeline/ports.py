@@ -89,6 +89,9 @@ class Store(Protocol):
 class Ranged(Protocol):
     """A store that gives parts of an object. Safe to call from several threads."""
 
+    def head(self, key: str) -> ObjectInfo | None:
+        """See `Store.head`."""
+
     def read_part(self, key: str, start: int, buffer: memoryview) -> None:
         """Fill the buffer with the object's bytes from `start` on; raises as a `Store`, also where there are too few.
 

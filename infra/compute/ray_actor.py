@@ -19,6 +19,9 @@ from pipeline.worker import Worker
 POLLS = "poll"
 """The concurrency group to call `poll` in, so that no assignment waits for a poll to end."""
 
+PARALLEL_SHARDS = "HF_ENABLE_PARALLEL_LOADING"
+"""diffusers reads the shards of a large model beside each other where this says so when it is imported."""
+
 _LINGER_SECONDS = 0.02
 """After the first event, what follows within this time travels with it: fewer messages for small pictures."""
 
@@ -56,6 +59,7 @@ class WorkerActor:
             StoreRefusedError: the store's URI makes no sense here.
         """
         os.environ.update(secrets)
+        os.environ.setdefault(PARALLEL_SHARDS, "yes")
         self._name = post.name
         self._worker = assemble_worker(post, clock=self._clock)
         self._thread = threading.Thread(target=self._live, name="worker", daemon=True)

@@ -93,6 +93,7 @@ class Filling:
             marks = os.open(self._marks, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             held.callback(os.close, marks)
             parts = list(self._parts(weights, os.pread(marks, _most_parts(weights), 0), held))
+            list(executor.map(self._look_at, [file for file in weights.files if len(file.parts) > 1]))
             futures = [executor.submit(self._settle, part, marks) for part in parts]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
@@ -104,6 +105,22 @@ class Filling:
             for future in failed or futures:
                 future.result()
             return sum(future.result() for future in futures)
+
+    def _look_at(self, file: WeightFile) -> None:
+        """See that a large file is there before its parts are asked for.
+
+        A service that hashes an object before it answers, as `rclone serve s3` does, so hashes it once, not in each of
+        the first answers.
+
+        Raises:
+            ModelUnavailableError: it is not, or has another size.
+        """
+        found = self._patience.call(lambda: self._store.head(file.key), again=self._may_wait)
+        if found is None or found.size_bytes != file.bytes:
+            what = "is not in the store" if found is None else "has another size in the store"
+            raise ModelUnavailableError(
+                f"{file.key} ({file.name} of the model) {what}; push the model again (spotrender models push)"
+            )
 
     def _parts(self, weights: Weights, marks: bytes, held: ExitStack) -> Iterator[_Part]:
         """Every part of every file, the files open for as long as `held`."""

@@ -34,6 +34,7 @@ BENCHMARKS: Final[Mapping[str, str]] = MappingProxyType(
         "k": "plan",
         "n": "nightly",
         "q": "download",
+        "r": "weights",
     }
 )
 """Letter -> name, in the order in which they run."""

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipeline.renderers.diffusion.resolving import chosen_files
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """Precision -> torch's type."""
 
+_SAFE = "*.safetensors"
 _HUB = re.compile(r"hub:(?P<repository>[^@#]+)@(?P<commit>[0-9a-f]+)(?:#.*)?")
 
 
@@ -96,7 +98,7 @@ def _settle(threads: int) -> None:
 def _pipeline(model: Model, *, device: str, memory: str) -> Any:
     """The pipeline in the model's precision: read straight to the device where all of it has room there.
 
-    A single file, and what runs code of its own, is read on the CPU first.
+    What runs code of its own is read on the CPU first, and so are the text encoders of a single file.
     """
     import diffusers
 
@@ -107,26 +109,27 @@ def _pipeline(model: Model, *, device: str, memory: str) -> Any:
         raise ModelUnavailableError(f"{model.name}: diffusers {diffusers.__version__} has no {model.pipeline_class}")
     common: dict[str, Any] = {"dtype": DTYPES[model.precision], "local_files_only": True}
     if model.options.get("config") and not match:
+        common["device"] = device if _has_room([Path(model.source)], device, memory) else "cpu"
         pipe = pipeline_class.from_single_file(model.source, config=model.options["config"], **common)
     else:
         folder = _fetched(model, match["repository"], match["commit"]) if match else Path(model.source)
         common |= {"variant": model.options.get("variant"), "use_safetensors": None if pickled else True}
         if code:
             common["trust_remote_code"] = True
-        elif family_of(model.pipeline_class) is not OTHER and _has_room(folder, device, memory):
+        elif family_of(model.pipeline_class) is not OTHER and _has_room(folder.rglob(_SAFE), device, memory):
             common["device_map"] = torch.device(device).type
         pipe = pipeline_class.from_pretrained(folder, **common)
     _check_call(model, pipe)
     return pipe
 
 
-def _has_room(folder: Path, device: str, memory: str) -> bool:
-    """Whether all files of weights together fit into the device, are to stay there, and torch takes it by itself."""
+def _has_room(weights: Iterable[Path], device: str, memory: str) -> bool:
+    """Whether these files of weights together fit into the device, are to stay there, and torch takes it by itself."""
     if device == "cpu":
         return True
     if device != "cuda" or memory in {"offload", "group_offload"}:
         return False
-    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    size = sum(path.stat().st_size for path in weights)
     total = torch.cuda.get_device_properties(device).total_memory
     return fitting_memory(weights=size, text_encoders=0, total=total) == "fit"
 

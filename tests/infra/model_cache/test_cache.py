@@ -1,5 +1,6 @@
 """A node's cache: fetched once, shared, taken over from the dead, never trusted blindly, never too large."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from infra.stores.memory import MemoryStore
 from infra.stores.retry import RetryPolicy
 from pipeline.errors import ModelUnavailableError, StoreUnavailableError
 from pipeline.ports import Ranged
-from pipeline.weights import PART_BYTES
+from pipeline.weights import PART_BYTES, Weights
 from tests.imports import ROOT
 from tests.pipeline.made_weights import make_weights, put_weights
 
@@ -210,6 +211,24 @@ def test_no_room_is_one_clear_error(tmp_path: Path) -> None:
     object.__setattr__(huge.files[0], "bytes", 1 << 60)
     with pytest.raises(ModelUnavailableError, match=r"no room for the model: .* are needed and .* are free"):
         cache(tmp_path).hold(huge, store)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(errno.ENOSPC, "no room for the model"), (errno.EROFS, "cannot keep models there")]
+)
+def test_a_disk_that_is_full_or_read_only_says_so(code: int, why: str, tmp_path: Path) -> None:
+    """What the system answers becomes one line with the variable that names another disk; room made later is used."""
+
+    class Failing(Filling):
+        def allocate(self, weights: Weights) -> None:
+            raise OSError(code, os.strerror(code))
+
+    store = MemoryStore()
+    weights = put_weights(store, FILES)
+    failing = ModelCache(CachePlace(folder=tmp_path), filling=Failing, boot=lambda: "today")
+    with pytest.raises(ModelUnavailableError, match=f"{why}.*SPOTRENDER_MODEL_CACHE"):
+        failing.hold(weights, store)
+    assert held_files(cache(tmp_path).hold(weights, store).folder) == FILES
 
 
 def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path) -> None:

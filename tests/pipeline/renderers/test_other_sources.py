@@ -104,3 +104,12 @@ def test_a_pipeline_that_we_would_have_to_guess_is_refused(tiny_folder: Folder) 
         with pytest.raises(ModelUnavailableError) as caught:
             kind.load(model, device="cpu", threads=1)
         assert "\n" not in str(caught.value)
+
+
+def test_a_single_file_goes_straight_to_the_device(single_file: Path, tiny_folder: Folder) -> None:
+    """What loading relies on: denoiser and VAE are made on the device that diffusers is told, and never on the CPU."""
+    pipe = diffusers.StableDiffusionPipeline.from_single_file(
+        str(single_file), config=str(tiny_folder("sd")), device="meta", local_files_only=True
+    )
+    assert {parameter.device.type for parameter in pipe.unet.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in pipe.vae.parameters()} == {"meta"}
