@@ -68,7 +68,7 @@ class CleanUp:
     """Where the price comes from; empty where the store is free."""
     jobs: tuple[ExpiredJob, ...]
     leftovers: Mapping[str, Amount]
-    """By kind: `records` of ended jobs, which are packed; `leases`, `fences`, `probes` and `compiled` code."""
+    """By kind: `records` of ended jobs, which are packed; `leases`, `fences`, `probes`, `compiled`, `weights`."""
     kept_jobs: Mapping[str, int]
     """How many jobs stand how."""
     removed: Cleaned | None

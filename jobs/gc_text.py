@@ -12,6 +12,7 @@ _KINDS = {
     "fences": "what drivers said and later ones said again",
     "probes": "probes of a day ago and older",
     "compiled": "compiled code that is 90 days old",
+    "weights": "files of models that were taken out, or never pushed to the end",
 }
 
 _MOST_JOBS = 20

@@ -22,8 +22,10 @@ from pipeline.clean_up.needs import (
     requested,
 )
 from pipeline.clean_up.standing import SETTLED, Free, JobStand, Rules, Stand, stand_of
-from pipeline.layout import is_job_id, job_folder, lease_key
+from pipeline.layout import MODEL_BLOBS, is_job_id, job_folder, lease_key
 from pipeline.ports import ObjectInfo, Store
+from pipeline.pushed_models import list_weights
+from pipeline.weights import GRACE_SECONDS, unnamed_blobs
 
 YOUNG: Final = timedelta(hours=1)
 """No file is removed that was written since, whoever named it once."""
@@ -31,8 +33,8 @@ YOUNG: Final = timedelta(hours=1)
 STALE: Final = timedelta(days=90)
 """Compiled code that nobody wrote anew for so long is not kept; what needs it compiles it again."""
 
-Kind = Literal["records", "leases", "fences", "probes", "compiled"]
-"""Records of ended jobs; their leases; what earlier drivers of them said; probes; compiled code."""
+Kind = Literal["records", "leases", "fences", "probes", "compiled", "weights"]
+"""Records of ended jobs; their leases; what earlier drivers of them said; probes; compiled code; files of no model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +150,22 @@ def _of_store(store: Store, now: datetime) -> list[Leftover]:
         ("probes", "jobs/.probe/", SETTLED),
         ("compiled", "memory/compiled/", STALE),
     ]
-    return [
+    found = [
         Leftover(kind=kind, key=info.key, bytes=info.size_bytes)
         for kind, prefix, age in old
         for info in store.list(prefix)
         if now - info.modified_at >= age
     ]
+    return found + unnamed_weights(store, now)
+
+
+def unnamed_weights(store: Store, now: datetime) -> list[Leftover]:
+    """Files of models that no manifest names, and that no push relies on any more.
+
+    Raises:
+        ModelError: a manifest cannot be read, so that it cannot be told what it names.
+    """
+    grace = timedelta(seconds=GRACE_SECONDS)
+    old = {info.key: info.size_bytes for info in store.list(MODEL_BLOBS) if now - info.modified_at >= grace}
+    keys = unnamed_blobs(old, list_weights(store)) if old else []
+    return [Leftover(kind="weights", key=key, bytes=old[key]) for key in keys]

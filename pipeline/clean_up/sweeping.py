@@ -203,7 +203,8 @@ class Sweeper:
             lease = self._leases.get(stand.name) or self._lease_of(stand.name)
             if lease.try_take() is None:
                 total += tidy_job(self._store, stand, mine, lease=lease, executor=self._executor)
-        return total + tidy_store(self._store, [one for one in left if not one.job], check=self._lease.check)
+        others = [one for one in left if not one.job]
+        return total + tidy_store(self._store, others, now=self.now(), check=self._lease.check)
 
 
 def collected_status(status: Status, count: int, *, fence: int, day: str) -> Status:

@@ -1,11 +1,12 @@
 """What is no image: records of ended jobs are packed; what was said again since, leases and old caches go."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 
 from pipeline.buckets import bucket_name, read_records, record_infos, sealed_buckets, told_table
-from pipeline.clean_up.finding import Leftover
+from pipeline.clean_up.finding import Leftover, unnamed_weights
 from pipeline.clean_up.standing import JobStand
 from pipeline.job import Job
 from pipeline.layout import lease_key, packed_key, record_name, record_task
@@ -50,9 +51,14 @@ def tidy_job(store: Store, stand: JobStand, left: Sequence[Leftover], *, lease: 
     return Tidied(records=records, objects=len(others) + 1)
 
 
-def tidy_store(store: Store, left: Iterable[Leftover], *, check: Callable[[], None]) -> Tidied:
-    """Remove what is no job's; `check` raises when nothing more may be removed."""
-    keys = [one.key for one in left]
+def tidy_store(store: Store, left: Sequence[Leftover], *, now: datetime, check: Callable[[], None]) -> Tidied:
+    """Remove what is no job's; `check` raises when nothing more may be removed.
+
+    A model may have been pushed meanwhile, so its files are looked at once more.
+    """
+    weights = any(one.kind == "weights" for one in left)
+    unnamed = {one.key for one in unnamed_weights(store, now)} if weights else set()
+    keys = [one.key for one in left if one.kind != "weights" or one.key in unnamed]
     for key in keys:
         check()
         store.delete(key)

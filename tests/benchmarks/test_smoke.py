@@ -9,7 +9,7 @@ from tests.benchmarks.figures import Figure, Scale, Section
 from tests.benchmarks.results import Surroundings, keep, to_markdown
 
 
-@pytest.mark.parametrize("name", ["validate", "png", "nightly", "report", "plan"])
+@pytest.mark.parametrize("name", ["validate", "png", "nightly", "report", "plan", "weights"])
 def test_benchmark_runs(name: str, tmp_path: Path) -> None:
     """Every figure has a sample for its only round."""
     section: Section = import_module(f"tests.benchmarks.bench_{name}").run(tmp_path, Scale(quick=True))

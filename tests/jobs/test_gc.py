@@ -26,6 +26,7 @@ from pipeline.clock import SystemClock
 from pipeline.errors import JobFileError, JobRefusedError
 from pipeline.job import JobState
 from tests.jobs.made_job import NOW, make_job
+from tests.pipeline.made_weights import put_weights
 
 
 class Impatient(SystemClock):
@@ -157,3 +158,22 @@ def test_job_that_is_to_be_kept_must_be_there(tmp_path: Path) -> None:
     """A slip of the keyboard must not cost images."""
     with pytest.raises(JobRefusedError, match="holds no job"):
         rules_of(LocalStore(str(tmp_path)), older_than="90d", keep=["demo"])
+
+
+def test_files_of_a_model_go_when_no_manifest_names_them(tmp_path: Path) -> None:
+    """A model in the store keeps its files; taken out they go, but none that is a day old at most, and none shared."""
+    store = LocalStore(str(tmp_path / "out"))
+    shared = {"model_index.json": b"{}"}
+    kept = put_weights(store, shared | {"a.txt": b"kept"}, name="kept")
+    gone = put_weights(store, shared | {"a.txt": b"gone"}, name="gone")
+    age(store, 2)
+    rules = rules_of(store, older_than=None, keep=())
+    assert not clean_up(store, rules, clock=Impatient()).leftovers
+    store.delete(gone.key)
+    young = put_weights(store, shared | {"a.txt": b"young"}, name="young")
+    store.delete(young.key)
+    done = clean_up(store, rules, clock=Impatient())
+    assert done.leftovers["weights"].objects == 1
+    there = {info.key for info in store.list("models/")}
+    assert there == {kept.key, *(file.key for file in (*kept.files, *young.files))}
+    assert "files of models" in plan_text(done)
