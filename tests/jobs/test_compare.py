@@ -13,6 +13,7 @@ from jobs.jobfile_loading import Options, load
 from jobs.picture_difference import SAME_DECIBELS, psnr, ssim
 from pipeline.errors import JobFileError
 from tests.pipeline.renderers import tiny
+from tests.pipeline.renderers.tiny_parts import SIZE
 
 HOSTILE = '<script>alert("x")</script> & a cat'
 
@@ -26,7 +27,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     options = Options(
         model=str(tiny.sd(folder / "tiny")),
         store=str(folder / "store"),
-        assignments=(f"width={tiny.SIZE}", f"height={tiny.SIZE}", "steps=2"),
+        assignments=(f"width={SIZE}", f"height={SIZE}", "steps=2"),
     )
     return compare(load(str(manifest), options), ["plain", "fast"], address="in-process")
 

@@ -18,7 +18,8 @@ from pipeline.lease import Lease
 from pipeline.lease_state import Owner
 from pipeline.ports import Store
 from tests.pipeline.driven_job import PreparedJob, Studio
-from tests.pipeline.stepwise import InlineExecutor, MortalStore
+from tests.pipeline.mortal_store import MortalStore
+from tests.pipeline.stepwise import InlineExecutor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

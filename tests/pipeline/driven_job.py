@@ -23,7 +23,9 @@ from pipeline.request_table import RequestTable
 from pipeline.run_job import run_job
 from pipeline.status import Status
 from tests.pipeline.history import History, check_books, ledger
-from tests.pipeline.stepwise import MortalStore, StepwiseCompute, small_job, world
+from tests.pipeline.mortal_store import MortalStore
+from tests.pipeline.small_job import small_job
+from tests.pipeline.stepwise import StepwiseCompute, world
 
 
 class WatchedCompute(StepwiseCompute):

@@ -17,7 +17,9 @@ from pipeline.record import Cause
 from pipeline.run_job import run_job
 from pipeline.status import Status
 from tests.pipeline.history import ENOUGH_DEATHS, History
-from tests.pipeline.stepwise import DiedError, MortalStore, small_job, world
+from tests.pipeline.mortal_store import DiedError, MortalStore
+from tests.pipeline.small_job import small_job
+from tests.pipeline.stepwise import world
 from tests.pipeline.stormy import StormyCompute, Weather
 
 CAUSES = {

@@ -1,36 +1,23 @@
 """A world without threads: every step of driver and workers happens in order, and any of them may be the last."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from infra.stores.memory import MemoryStore
-from pipeline.assignment import Assignment, Output
+from pipeline.assignment import Assignment
 from pipeline.clock import ManualClock
-from pipeline.errors import StoreUnavailableError
 from pipeline.events import NoticeCancelled, NoticeKind, NoticeSeen, WorkerEvent, WorkerLost
-from pipeline.job import Job, NodeOffer, Settings, TaskSizes
+from pipeline.job import NodeOffer
 from pipeline.model import Model
-from pipeline.ports import ObjectInfo, PutMode, Renderer
+from pipeline.ports import Renderer
 from pipeline.record import Node
 from pipeline.renderers.synthetic import SyntheticKind
-from pipeline.request import Request, Variant
-from pipeline.request_table import RequestTable
 from pipeline.run_job import World
 from pipeline.stages import InlineStages
 from pipeline.worker import Worker
-
-
-class DiedError(BaseException):
-    """The process ended here; nothing catches it, so nothing is tidied up."""
+from tests.pipeline.mortal_store import DiedError, MortalStore
 
 
 class InlineExecutor(Executor):
@@ -44,101 +31,6 @@ class InlineExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - as an executor does
             future.set_exception(error)
         return future
-
-
-class MortalStore:
-    """A store whose n-th writing call ends the process that makes it, before or after it took effect.
-
-    Args:
-        store: the real one.
-        fatal: numbers of the calls, counted from 0, and whether the write takes effect first.
-        clock: moves on with every call, so that no two objects have the same time.
-        unanswered: numbers of the calls that take effect and whose response is lost.
-        naps: numbers of the calls at which the process sleeps, and whether they take effect before it does.
-        meanwhile: what happens while it sleeps.
-    """
-
-    def __init__(
-        self,
-        store: MemoryStore,
-        fatal: Mapping[int, bool],
-        clock: ManualClock,
-        *,
-        unanswered: frozenset[int] = frozenset(),
-        naps: Mapping[int, bool] | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._unanswered = unanswered
-        self._naps, self._meanwhile = naps or {}, meanwhile
-        self._store = store
-        self._fatal = fatal
-        self._clock = clock
-        self.calls = 0
-
-    @property
-    def uri(self) -> str:
-        """Of the real one."""
-        return self._store.uri
-
-    def _write(self, write: Callable[[], Any]) -> Any:
-        self._clock.advance(0.01)
-        number, self.calls = self.calls, self.calls + 1
-        effect = self._fatal.get(number)
-        if number in self._unanswered:
-            write()
-            raise StoreUnavailableError("the response was lost")
-        if effect is None:
-            return self._slept(number, write)
-        if effect:
-            write()
-        raise DiedError(number)
-
-    def _slept(self, number: int, write: Callable[[], Any]) -> Any:
-        """Write, and sleep before or after that if this is a call to do so."""
-        nap = self._naps.get(number)
-        if nap is False:
-            self._meanwhile()
-        result = write()
-        if nap is True:
-            self._meanwhile()
-        return result
-
-    def put(self, key: str, body: bytes, *, mode: PutMode = "overwrite", if_match: str | None = None) -> str:
-        """Write, or die."""
-        return str(self._write(lambda: self._store.put(key, body, mode=mode, if_match=if_match)))
-
-    def put_batch(self, objects: Mapping[str, bytes]) -> None:
-        """Write one after the other; each may be the last."""
-        for key, body in objects.items():
-            self._write(lambda key=key, body=body: self._store.put(key, body))  # type: ignore[misc]
-
-    def delete(self, key: str) -> None:
-        """Delete, or die."""
-        self._write(lambda: self._store.delete(key))
-
-    def upload(self, key: str, path: str) -> None:
-        """Write, or die."""
-        self._write(lambda: self._store.upload(key, path))
-
-    def get(self, key: str) -> bytes:
-        """Of the real one."""
-        return self._store.get(key)
-
-    def download(self, key: str, path: str) -> None:
-        """Of the real one."""
-        self._store.download(key, path)
-
-    def head(self, key: str) -> ObjectInfo | None:
-        """Of the real one."""
-        return self._store.head(key)
-
-    def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
-        """Of the real one."""
-        return self._store.list(prefix, start_after=start_after)
-
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """Of the real one."""
-        return self._store.list_folders(prefix)
 
 
 class StepwiseCompute:
@@ -302,84 +194,6 @@ class StepwiseCompute:
     def close(self) -> None:
         """End all."""
         self._workers.clear()
-
-
-def small_job(
-    folder: Path,
-    *,
-    prompts: int,
-    images: int,
-    batch: int,
-    prompt: Callable[[int], str] = "prompt {}".format,
-    options: Mapping[str, str] | None = None,
-    models: int = 1,
-) -> tuple[Job, Settings, RequestTable, Model]:
-    """A job of synthetic pictures and its requests file; its batches take time, and so cost money.
-
-    Of several models the rows take turns.
-    """
-    model = SyntheticKind().resolve("synthetic", **({"seconds_per_batch": "1.3"} | dict(options or {})))
-    variant = Variant(
-        model=model.revision,
-        renderer=model.renderer,
-        pixel_version=model.pixel_version,
-        precision=model.precision,
-        width=16,
-        height=8,
-        steps=1,
-        guidance_scale=0.0,
-        scheduler="",
-    )
-    made = [replace(model, name=f"{model.name}{n or ''}", revision=f"{model.revision}{'+' * n}") for n in range(models)]
-    variants = [replace(variant, model=one.revision) for one in made]
-    rows = [
-        {
-            "row": row,
-            "line": row + 1,
-            "index": index,
-            "custom_id": f"c{row}",
-            "prompt": prompt(row),
-            "negative_prompt": "",
-            "seed": index,
-            "image_id": Request(
-                prompt=prompt(row), negative_prompt="", seed=index, variant=variants[row % models]
-            ).image_id,
-            "variant": row % models,
-            "tags": [("row", str(row))],
-        }
-        for row in range(prompts)
-        for index in range(images)
-    ]
-    schema = pa.schema(
-        [
-            ("row", pa.int64()),
-            ("line", pa.int64()),
-            ("index", pa.int32()),
-            ("custom_id", pa.string()),
-            ("prompt", pa.string()),
-            ("negative_prompt", pa.string()),
-            ("seed", pa.int64()),
-            ("image_id", pa.string()),
-            ("variant", pa.int32()),
-            ("tags", pa.map_(pa.string(), pa.string())),
-        ]
-    )
-    path = folder / "00000.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=7)
-    job = Job(
-        name="small",
-        digest="d" * 64,
-        models=tuple(made),
-        variants=tuple(variants),
-        variant_models=tuple(one.name for one in made),
-        output=Output(),
-        sizes=TaskSizes(batch=batch, largest=batch * 3, tail_share=4, tasks_per_bucket=2),
-        images=len(rows),
-        request_files=1,
-        submitted_at=datetime(2026, 11, 21, tzinfo=UTC),
-        manifest="small.jsonl",
-    )
-    return job, Settings(nodes=()), RequestTable([path], variants), model
 
 
 def world(store: MortalStore, compute: StepwiseCompute, clock: ManualClock, attempts: Iterator[int]) -> World:

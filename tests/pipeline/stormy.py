@@ -12,8 +12,9 @@ from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.request import Request
 from pipeline.worker import Worker
+from tests.pipeline.mortal_store import DiedError
 from tests.pipeline.single_worker import Wrapped
-from tests.pipeline.stepwise import DiedError, StepwiseCompute
+from tests.pipeline.stepwise import StepwiseCompute
 
 Happening = Literal[
     "notice in time", "notice too late", "cancel", "rebalance", "reclaim", "vanish", "die", "fill", "oom-killed"

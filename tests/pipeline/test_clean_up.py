@@ -19,7 +19,8 @@ from pipeline.record import record_to_json
 from pipeline.status import read_status
 from tests.pipeline.cleaned_store import MONTH, CleanedStudio
 from tests.pipeline.driven_job import PreparedJob
-from tests.pipeline.stepwise import DiedError, InlineExecutor, MortalStore
+from tests.pipeline.mortal_store import DiedError, MortalStore
+from tests.pipeline.stepwise import InlineExecutor
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pipeline.layout import sweep_key
 from pipeline.sweep import ABANDONED_SECONDS, read_sweep
 from tests.pipeline.cleaned_store import CleanedStudio, Snapshot
 from tests.pipeline.driven_job import PreparedJob
-from tests.pipeline.stepwise import DiedError, MortalStore
+from tests.pipeline.mortal_store import DiedError, MortalStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ from pipeline.status import Status
 from pipeline.worker import Worker
 from tests.pipeline.driven_job import PreparedJob, Studio, WatchedCompute
 from tests.pipeline.eventful import Apart, Eventful
+from tests.pipeline.mortal_store import DiedError
 from tests.pipeline.single_worker import Worked, Wrapped, assignment, load_synthetic, node, synthetic_model, worker
-from tests.pipeline.stepwise import DiedError
 
 TWELVE = [f"prompt {number}" for number in range(12)]
 

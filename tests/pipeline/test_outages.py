@@ -15,7 +15,7 @@ from pipeline.job import JobState
 from pipeline.ports import ObjectInfo
 from pipeline.status import Status
 from tests.pipeline.driven_job import PreparedJob, Studio, WatchedCompute
-from tests.pipeline.stepwise import MortalStore
+from tests.pipeline.mortal_store import MortalStore
 
 
 class SilentStore(MortalStore):

@@ -11,7 +11,7 @@ from pipeline.clock import ManualClock
 from pipeline.errors import StoreRefusedError
 from pipeline.job import JobState
 from tests.pipeline.driven_job import Studio, WatchedCompute
-from tests.pipeline.stepwise import MortalStore
+from tests.pipeline.mortal_store import MortalStore
 
 REMEDY = "access denied: allow s3:PutObject"
 

@@ -18,8 +18,8 @@ from pipeline.record import Cause, Node, Outcome
 from pipeline.request import Request
 from pipeline.status import Status
 from tests.pipeline.driven_job import PreparedJob, Studio, WatchedCompute
+from tests.pipeline.mortal_store import DiedError
 from tests.pipeline.single_worker import Wrapped
-from tests.pipeline.stepwise import DiedError
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pipeline.job import JobState
 from pipeline.orders import StopButton
 from pipeline.status import Status, read_status
 from tests.pipeline.driven_job import Studio, WatchedCompute
-from tests.pipeline.stepwise import MortalStore
+from tests.pipeline.mortal_store import MortalStore
 from tests.pipeline.test_drive import SlanderingCompute
 from tests.pipeline.test_outages import SilentStore
 

@@ -21,7 +21,7 @@ from pipeline.record import record_from_json
 from pipeline.run_job import World, run_job
 from pipeline.status import Status
 from tests.infra.compute.jobs import spec
-from tests.pipeline.stepwise import small_job
+from tests.pipeline.small_job import small_job
 
 SPOT = NodeOffer(type="small", market="spot", max=1, gpu="cpu", usd_per_hour=Decimal("0.3"))
 RESERVE = NodeOffer(type="small", market="on_demand", max=2, gpu="cpu", gpus=2, usd_per_hour=Decimal("1.8"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.model import Model
 from pipeline.request import Request, Variant
-from tests.pipeline.renderers import tiny
+from tests.pipeline.renderers.tiny_parts import SIZE
 
 
 def variant_of(model: Model, **changes: Any) -> Variant:
@@ -15,8 +15,8 @@ def variant_of(model: Model, **changes: Any) -> Variant:
         renderer=model.renderer,
         pixel_version=model.pixel_version,
         precision=model.precision,
-        width=tiny.SIZE,
-        height=tiny.SIZE,
+        width=SIZE,
+        height=SIZE,
         steps=2,
         guidance_scale=model.guidance_scale,
         scheduler=model.scheduler,

@@ -18,6 +18,7 @@ from pipeline.request import Request
 from tests.pipeline.renderers import tiny
 from tests.pipeline.renderers.asking import request_of, variant_of
 from tests.pipeline.renderers.conftest import Load
+from tests.pipeline.renderers.tiny_parts import SIZE
 
 WITHOUT_NEGATIVE = ("flux", "flux_schnell")
 NEGATIVE = "blurry"
@@ -72,7 +73,7 @@ def test_one_image_is_the_pipelines_own(name: str, tiny_folder: Callable[[str], 
     requests = [request_of(model, negative="" if name in WITHOUT_NEGATIVE else NEGATIVE)]
     own = own_images(tiny_folder(name), requests, **own_arguments(name)).images
     ours = pixels(renderer, requests, 1)
-    assert ours.shape == (1, tiny.SIZE, tiny.SIZE, 3)
+    assert ours.shape == (1, SIZE, SIZE, 3)
     assert np.array_equal(ours, (own * 255).round().astype(np.uint8))
 
 

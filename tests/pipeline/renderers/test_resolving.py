@@ -14,8 +14,8 @@ import pytest
 from pipeline.errors import ModelError
 from pipeline.model import Model
 from pipeline.renderers.diffusion.kind import DiffusersKind
-from tests.pipeline.renderers import tiny
 from tests.pipeline.renderers.asking import variant_of
+from tests.pipeline.renderers.tiny_parts import SIZE
 
 Folder = Callable[[str], Path]
 
@@ -66,7 +66,7 @@ def test_limits_and_defaults_come_from_the_configurations(
     assert model.revision.startswith("sha256:")
     assert model.width == model.height
     if name in ("sd", "sdxl", "sd3"):
-        assert model.width == tiny.SIZE
+        assert model.width == SIZE
 
 
 def test_options_override_defaults(tiny_folder: Folder) -> None:
