@@ -84,7 +84,7 @@ def plan_row(shares: Sequence[Share], offer: NodeOffer, kind: Offer | None, know
     Raises:
         Unknown: nothing can be said, or the job cannot be rendered on it.
     """
-    fits = [_largest_batch(known.catalogue, share, kind) for share in shares]
+    fits = [_largest_batch(known.catalogue, share, kind, offer) for share in shares]
     rates = [_throughput(share, offer, kind, known) for share in shares]
     parts = [Load(images=share.images, throughput=rate, batch=batch) for share, rate in zip(shares, rates, strict=True)]
     heaviest = max(_weight_bytes(known.catalogue, share.model) for share in shares)
@@ -119,14 +119,14 @@ def plan_row(shares: Sequence[Share], offer: NodeOffer, kind: Offer | None, know
     )
 
 
-def _largest_batch(catalogue: Catalogue, share: Share, kind: Offer | None) -> int | None:
+def _largest_batch(catalogue: Catalogue, share: Share, kind: Offer | None, offer: NodeOffer) -> int | None:
     """Images of the largest batch that fits on the offer's card; None where it is not known.
 
     Raises:
         Unknown: not even one image fits, or the card lacks the arithmetic; with what would do.
     """
     model, variant = share.model, share.variant
-    here, card = catalogued(catalogue, model), _card(catalogue, kind)
+    here, card = catalogued(catalogue, model), _card(catalogue, kind, offer)
     if here is None or card is None:
         return None
     memory = frozen_levers(model.levers, model.options).memory
@@ -164,15 +164,19 @@ def _throughput(share: Share, offer: NodeOffer, kind: Offer | None, known: Known
     on_type = measurements(share, known, known.on_types, only=offer.type)
     if found := measured(work, on_type):
         return found
-    here, card = catalogued(known.catalogue, model), _card(known.catalogue, kind)
+    here, card = catalogued(known.catalogue, model), _card(known.catalogue, kind, offer)
     if card is None:
         raise Unknown(
             "nothing was measured here yet; render a few images first"
             if offer.market == "local"
-            else f"its card is not in the catalogue, and this store has no image of {model.name} from it"
+            else f"its card is not in the catalogue, and this store has no image of {model.name} from it; "
+            "submit --pilot 16 measures it, and gpu: in the job file names a card that is known"
         )
     if here is None:
-        raise Unknown(f"{model.name} is not in the catalogue, and this store has no image of it from such a node")
+        raise Unknown(
+            f"{model.name} is not in the catalogue, and this store has no image of it from such a node; "
+            "submit --pilot 16 measures it"
+        )
     rate = estimate(known.catalogue, work, card, measurements(share, known, known.on_cards))
     if rate is None:
         raise Unknown(f"{card.name} has no {work.quantization if work.quantization == 'fp8' else work.precision}")
@@ -188,6 +192,7 @@ def _weight_bytes(catalogue: Catalogue, model: Model) -> float:
     return sum(catalogue.components[part].parameters for part in parts) * (4.0 if model.precision == "fp32" else 2.0)
 
 
-def _card(catalogue: Catalogue, kind: Offer | None) -> Gpu | None:
-    """The card of an offer."""
-    return catalogue.gpu(kind.card) if kind and kind.card else None
+def _card(catalogue: Catalogue, kind: Offer | None, offer: NodeOffer) -> Gpu | None:
+    """The card of an offer: by the catalogue, else as the job file names it."""
+    name = kind.card if kind and kind.card else offer.gpu
+    return catalogue.gpu(name) if name else None

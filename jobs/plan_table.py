@@ -1,6 +1,7 @@
 """A plan for the terminal, in 80 columns."""
 
 import io
+import textwrap
 from decimal import Decimal
 
 from rich import box
@@ -27,7 +28,9 @@ def plan_text(plan: JobPlan) -> str:
         counts = {row.nodes for row in plan.rows}
         lines += [f"  on {_nodes(counts.pop())} of a type"] if len(counts) == 1 else []
         lines += ["", _table(plan)]
-    lines += ["", *_verdict(plan), "", *_beside(plan)]
+    lines += ["", *_verdict(plan)]
+    if plan.rows:
+        lines += ["", *_beside(plan)]
     if plan.alternatives is not None:
         lines += ["", alternatives_text(plan.alternatives)]
     if plan.unquoted:
@@ -43,8 +46,20 @@ def _unquoted(plan: JobPlan) -> list[str]:
     lines = []
     for why, names in types.items():
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        lines += [f"  {', '.join(names[:4])}{more}:", f"    {printable(why)}"]
+        lines += [f"  {', '.join(names[:4])}{more}:", *_wrapped(printable(why), indent="    ")]
     return lines
+
+
+def _wrapped(text: str, *, indent: str, first: str | None = None) -> list[str]:
+    """A sentence in lines of the terminal; words, such as paths, are never broken."""
+    return textwrap.wrap(
+        text,
+        width=_WIDTH,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _there(plan: JobPlan) -> str:
@@ -144,7 +159,7 @@ def _beside(plan: JobPlan) -> list[str]:
     if plan.chosen is not None:
         quote = plan.chosen.quote
         lines += [
-            f"> is chosen. Its figures rest on: {plan.chosen.basis}",
+            *_wrapped(f"> is chosen. Its figures rest on: {plan.chosen.basis}", indent="  ", first=""),
             f"  of its dollars: start {dollars(quote.startup_usd)}, waiting at the end {dollars(quote.idle_usd)},",
             f"  batches cut short {dollars(quote.lost_usd)}, with {quote.reclaims:.2g} reclaims expected",
         ]

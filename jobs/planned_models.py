@@ -40,7 +40,10 @@ class PlannedModels:
             profile = read_profile(name)
             known = self._catalogue.model(name) or (self._catalogue.model(profile.source) if profile else None)
             if known is None:
-                raise
+                names = ", ".join(sorted(self._catalogue.models))
+                raise ModelError(
+                    f"{error}; without that these can be planned, by what the catalogue says of them: {names}"
+                ) from error
             self.notes.append(
                 f"{error}. Planned by what the catalogue says of {known.name}; prompts were not checked against its "
                 "text encoder, and images that the store has already are not seen"

@@ -176,7 +176,8 @@ def submit(
         if cluster is not None and nodes_are_meant:
             offer = frozen.settings.nodes[0]
             price = f"${offer.usd_per_hour} an hour ({offer.price_source})"
-            warnings += (f"the job names no nodes, so each is counted at {price}; put them under nodes: in a job file",)
+            named_none = f"the job names no nodes, so it takes all of the cluster's, each counted at {price}"
+            warnings += (f"{named_none}; put them under nodes: in a job file, as `spotrender plan` advises",)
         if not conditional:
             warnings += (unconditional_warning(store),)
         if detach and not job_file.nodes and not job_file.workers:

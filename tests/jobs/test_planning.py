@@ -109,6 +109,21 @@ def test_table_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "fastest: " in text
 
 
+def test_nodes_of_ones_own_are_planned_by_their_card(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `gpu:` the catalogue knows how fast they are; without, the remedy is told in lines that fit, and no more."""
+    job = ["p.jsonl", "--model", "sdxl", "--store", "out"]
+    found = planned(capsys, *job, "--set", "nodes=[{type: my-box, usd_per_hour: 0.4, gpu: L4}]")
+    (row,) = found["rows"]
+    assert (row["node_type"], row["quote"]["origin"], str(row["usd_per_hour"])) == ("my-box", "published", "0.4")
+    assert row["batch"] >= 1
+    assert run(["plan", *job, "--set", "nodes=[{type: my-box, usd_per_hour: 0.4}]"]) == 0
+    text = capsys.readouterr().out
+    assert "no type of node can be priced; see below" in text
+    assert "submit --pilot 16 measures it" in " ".join(text.split())
+    assert "nine times" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_other_ways_stand_beside_the_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A service wins for few images, a card where it pays, and each says what a month and an image cost."""
     job = ["p.jsonl", "--model", "sdxl", "--store", "out", "--images-per-prompt", "1000", "--compare"]
@@ -165,7 +180,8 @@ def test_other_ways_fit_a_terminal(here: Path, capsys: pytest.CaptureFixture[str
     [
         (["none.jsonl", "--model", "sdxl"], "none.jsonl: there is no such file"),
         (["p.jsonl", "--model", "sdlx"], 'did you mean "sdxl"'),
-        (["p.jsonl", "--model", "acme/private"], "the hub"),
+        (["p.jsonl", "--model", "acme/private"], "and the hub does not answer ("),
+        (["p.jsonl", "--model", "acme/private"], "without that these can be planned, by what the catalogue says"),
         (["p.jsonl", "--model", "sdxl", "--set", "nodes=[{type: g6e.xlrge}]"], "g6e.xlarge"),
         (["p.jsonl", "--model", "sdxl", "--nodes", "0"], "--nodes"),
         (["p.jsonl", "--model", "sdxl", "--compare", "--usd-per-kwh", "cheap"], "--usd-per-kwh: must be an amount"),

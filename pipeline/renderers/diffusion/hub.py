@@ -153,7 +153,10 @@ def _ask(repository: str, call: Callable[[], T]) -> T:
 
 
 def _silent(repository: str, error: Exception) -> ModelError:
-    reason = without_token(f"{type(error).__name__}: {error}")[:300]
+    from huggingface_hub import errors
+
+    offline = isinstance(error, errors.OfflineModeIsEnabled)
+    reason = "HF_HUB_OFFLINE is set" if offline else without_token(f"{type(error).__name__}: {error}")[:300]
     return ModelError(
         f"{repository}: there is no such folder here, and the hub does not answer ({reason}); "
         "give a local folder, or try again with a network"
