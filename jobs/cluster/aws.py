@@ -61,9 +61,10 @@ def render(wanted: Wanted) -> Rendering:
         files={"cluster.yaml": cluster_file(file)},
         notes=tuple(_notes(wanted, options, region)),
         next=(
+            "ray get-auth-token --generate    # once; it stays in ~/.ray/auth_token",
             "ray up -y {folder}/cluster.yaml",
             "ray dashboard {folder}/cluster.yaml    # and, while that runs:",
-            "spotrender submit JOB.yaml --address http://127.0.0.1:8265 --detach",
+            "RAY_AUTH_MODE=token spotrender submit JOB.yaml --address http://127.0.0.1:8265 --detach",
             "ray down -y {folder}/cluster.yaml",
         ),
     )

@@ -79,7 +79,8 @@ def cluster_file(file: ClusterFile) -> str:
     environment.filters["y"] = as_yaml
     environment.filters["block"] = as_block
     options, exports = file.options, {"AWS_DEFAULT_REGION": file.region, "HF_HOME": f"{CACHE}/huggingface"}
-    exports["SPOTRENDER_MODEL_CACHE"] = f"{CACHE}/models"
+    token = f"/home/{'spotrender' if options.image else 'ubuntu'}/.ray/auth_token"
+    exports |= {"SPOTRENDER_MODEL_CACHE": f"{CACHE}/models", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token}
     head = {**exports, **HEALTH, "SPOTRENDER_HEAD_USD_PER_HOUR": f"{file.head_usd_per_hour:f}"}
     return environment.from_string(_script("cluster.yaml.jinja")).render(
         **options.model_dump()
@@ -93,6 +94,7 @@ def cluster_file(file: ClusterFile) -> str:
             "nodes": file.groups,
             "group_name": options.security_group_name,
             "ssm_command": _SESSION,
+            "token": token,
             "mount_cache": _script("mount-cache.sh"),
             "setup": [] if options.image else [_install()],
             "stop": f"{_PATH}ray stop",

@@ -59,6 +59,17 @@ def test_workers_are_one_type_for_each_type_and_market(tmp_path: Path, capsys: p
         assert (disk["Ebs"]["VolumeType"], disk["Ebs"]["Encrypted"]) == ("gp3", True)
 
 
+def test_ray_answers_nobody_without_the_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes from the user's own file, never stands in this one, and every node asks for it."""
+    for option, home in (("idle_minutes=5", "ubuntu"), ("image=registry.example/spotrender:1.0", "spotrender")):
+        file = file_of(tmp_path, capsys, option)
+        place = f"/home/{home}/.ray/auth_token"
+        assert file["file_mounts"] == {place: "~/.ray/auth_token"}
+        for name in ("head_start_ray_commands", "worker_start_ray_commands"):
+            start = file[name][-1]
+            assert f"export RAY_AUTH_MODE=token; export RAY_AUTH_TOKEN_PATH={place}; " in start
+
+
 def test_dead_nodes_are_noticed_and_idle_ones_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The head's health checks add up to some seconds; nodes are ended, never stopped."""
     file = file_of(tmp_path, capsys, "idle_minutes=7")
