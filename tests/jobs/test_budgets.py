@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
+from jobs.changing import change
 from jobs.cli import run
+from jobs.jobfile_loading import Options, load
+from jobs.submit import submit as submit_job
+from jobs.wiring import open_store
+from pipeline.job import JobState
+from pipeline.status import Status
 
 
 @pytest.fixture
@@ -25,12 +31,21 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return submitted
 
 
-def test_batch_that_passes_the_budget_by_far_is_given_up(submit: Any) -> None:
-    """Nobody waits ten minutes for the batch in flight once a tenth more than the budget is spent; a raise goes on."""
-    slow = "model_options.seconds_per_batch=600"
-    code, result = submit("cats", "ab", "budget.usd=0.000001", slow)
-    assert (code, result["state"], result["rendered"]) == (4, "STOPPED", 0)
-    assert "given up, as budget.hard_excess of 0.1 says" in result["message"]
+def test_batch_that_passes_the_budget_by_far_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits an hour for the batch in flight when the budget was lowered below what is spent."""
+    monkeypatch.setenv("SPOTRENDER_LOCAL_USD_PER_HOUR", "36")
+    (tmp_path / "p.txt").write_text("a cat", encoding="utf-8")
+    slow = ("model_options.seconds_per_batch=3600", "budget.usd=1000")
+    options = Options(model="synthetic", store=str(tmp_path / "out"), assignments=slow)
+    store, lowered = str(tmp_path / "out"), list[object]()
+
+    def lower(status: Status) -> None:
+        if status.workers_ready and not lowered:
+            lowered.append(change(open_store(store), status.job, ["budget.usd=0.000001"], environ={}))
+
+    result = submit_job(load(str(tmp_path / "p.txt"), options), address="in-process", on_status=lower)
+    assert (result.state, result.rendered) == (JobState.STOPPED, 0)
+    assert "given up, as budget.hard_excess of 0.1 says" in result.message
 
 
 def test_month_is_over_when_the_jobs_of_the_name_have_spent_it(submit: Any) -> None:

@@ -75,7 +75,7 @@ def test_reserve_comes_when_the_job_is_late_and_goes_when_it_is_ahead(tmp_path: 
     folder, place = tmp_path / "requests", tmp_path / "store"
     folder.mkdir()
     job, _, table, model = small_job(folder, prompts=IMAGES, images=1, batch=2, options=SLOW)
-    settings = Settings(nodes=(RESERVE, SPOT), deadline=datetime.now(UTC) + timedelta(seconds=120))
+    settings = Settings(nodes=(RESERVE, SPOT), deadline=datetime.now(UTC) + timedelta(seconds=150))
     clock, store, numbers = SystemClock(), open_store(str(place)), itertools.count()
     compute = open_compute(
         spec(place, address="in-process", job=job.id, offers=settings.nodes, models=(model,)), clock=clock
@@ -90,7 +90,7 @@ def test_reserve_comes_when_the_job_is_late_and_goes_when_it_is_ahead(tmp_path: 
             background=background,
             new_attempt=lambda: f"a{next(numbers)}",
             on_status=told.hear,
-            policy=DrivePolicy(changeover_seconds=1.0),
+            policy=DrivePolicy(changeover_seconds=8.0),
         )
         status = run_job(job, settings, table, world, told)
     assert status.state is JobState.PAUSED
