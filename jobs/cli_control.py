@@ -145,14 +145,22 @@ def logs(
     job: JobArgument,
     *,
     store: StoreOption = None,
+    task: Annotated[str, typer.Option(help="Only of this task, such as t0000012.")] = "",
+    attempt: Annotated[str, typer.Option(help="Only of this attempt.")] = "",
+    node: Annotated[str, typer.Option(help="Only of this node session; `driver` for the drivers' own lines.")] = "",
+    worker: Annotated[str, typer.Option(help="Only of this worker; the end of its name will do.")] = "",
+    level: Annotated[
+        str, typer.Option(help="Only so grave or graver: debug, info, warning, error.", metavar="LEVEL")
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what the drivers of a job logged, also when their machines are gone.
+    """Print what the drivers and workers of a job logged, also when their machines are gone.
 
-    With --follow and --json one JSON document a line.
+    A worker's routine (each batch) is shown where a place or --level debug is named. With --follow and --json one
+    JSON document a line.
     """
-    from jobs.logs import follow_log, line_text, read_log
+    from jobs.logs import follow_log, line_text, read_log, wanted
     from jobs.wiring import store_of
     from pipeline.clock import SystemClock
 
@@ -161,10 +169,11 @@ def logs(
     def show(line: "Line") -> None:
         typer.echo(to_json(line, indent=None) if as_json else line_text(line))
 
+    which = wanted(task=task, attempt=attempt, node=node, worker=worker, level=level)
     if follow:
-        follow_log(place, job, clock=SystemClock(), on_line=show)
+        follow_log(place, job, clock=SystemClock(), on_line=show, which=which)
     elif as_json:
-        typer.echo(to_json(list(read_log(place, job))))
+        typer.echo(to_json(list(read_log(place, job, which))))
     else:
-        for line in read_log(place, job):
+        for line in read_log(place, job, which):
             show(line)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.compute.metric_recorder import Recorder
+from infra.logs.job_log import JobLog, logged
 from infra.process_identity import is_gone, this_process
 from infra.stores.measured import MeasuredStore
 from jobs.computing import IN_PROCESS, workers_of
@@ -22,7 +23,6 @@ from jobs.delivering import deliver_at_end
 from jobs.following import Following
 from jobs.head_price import head_price
 from jobs.interrupt import interrupts_press
-from jobs.job_log import JobLog, logged
 from jobs.keeping import repeated
 from jobs.live_prices import priced_now, prices_of, pricing_of
 from jobs.month_spend import MonthSpend
@@ -139,7 +139,13 @@ def _drive_here(
     store = MeasuredStore(store)
     month = MonthSpend(store, job, settings=lambda: orders.settings, now=lambda: datetime.now(UTC))
     month.look()
-    log = JobLog(FencedStore(store, lease), job.id, fence=lambda: lease.fence, environ=os.environ)
+    log = JobLog(
+        FencedStore(store, lease),
+        job.id,
+        stream=lambda: f"{lease.fence:08d}",
+        environ=os.environ,
+        here={"node": "driver"},
+    )
     with (
         logged(log),
         repeated(

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from infra.logs.masking import without_secrets
 from infra.notifiers.messenger import END_SECONDS, Messenger
 from infra.notifiers.table import open_notifier, target_of
-from jobs.job_log import without_secrets
 from pipeline.errors import LeaseLostError, NotToldError, SpotrenderError
 from pipeline.job import Settings
 from pipeline.news import News

@@ -5,6 +5,7 @@ next batch denoises. A batch that fails as a whole is made smaller here as long 
 fails even alone is told as a suspect, and the driver decides what it means.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -17,11 +18,14 @@ from pipeline.device import Taking
 from pipeline.errors import HandedBackError, SpotrenderError, StoreRefusedError
 from pipeline.events import AttemptEnded, Bottleneck, DeviceWaits, DidNotFit, Suspect
 from pipeline.finishing import Batch, Finishing
+from pipeline.log_place import said_at
 from pipeline.ports import Foreseeing, Interruptible, Renderer
 from pipeline.record import Cause
 from pipeline.request import Request
 from pipeline.sizing import Sizing
 from pipeline.workplace import Workplace, shape_of
+
+_LOG = logging.getLogger(__name__)
 
 _SLOT_SECONDS = 0.2
 """How often somebody who waits for a slot looks whether the worker is to leave."""
@@ -60,6 +64,11 @@ class Attempt:
 
     def run(self) -> None:
         """Denoise batch after batch; never raises, but for what ends the process."""
+        with said_at(**self._workplace.place, task=self._assignment.task, attempt=self._assignment.attempt):
+            _LOG.debug("attempt begins: %d images", len(self._assignment.requests))
+            self._run()
+
+    def _run(self) -> None:
         if isinstance(self._renderer, Foreseeing):
             self._renderer.expect(self._assignment.requests)
         waiting = self._cut(range(len(self._assignment.requests)))
@@ -189,6 +198,7 @@ class Attempt:
     def _after(self, error: Exception, batch: Batch, waiting: deque[Batch]) -> deque[Batch]:
         """What is left to try after a batch failed as a whole."""
         cause, message = cause_of(error, rendering=True), _said(error)
+        _LOG.info("a batch of %d ended: %s", len(batch.places), cause.value, exc_info=error)
         if cause is Cause.OUT_OF_MEMORY:
             return self._smaller(batch, waiting, message)
         if cause is not Cause.BAD_REQUEST or poisons(error):
@@ -279,6 +289,7 @@ class Attempt:
         if end.cause is Cause.SUCCEEDED and (suspects or end.message):
             cause = Cause(suspects[0].cause) if suspects else Cause.BAD_OUTPUT
             end = _End(cause, suspects[0].message if suspects else end.message)
+        _LOG.debug("attempt ended: %s: %s", end.cause.value, end.message)
         self._workplace.emit(
             AttemptEnded(
                 worker=self._workplace.worker,

@@ -19,13 +19,25 @@ from pipeline.events import (
     WorkerRefused,
     WorkerStarting,
 )
-from pipeline.record import Cause, Outcome
+from pipeline.log_place import said_at
+from pipeline.record import Cause, Node, Outcome
 
 _LOG = logging.getLogger(__name__)
 
 
-def log_event(event: WorkerEvent) -> None:
-    """Log what is neither routine nor told elsewhere; heartbeats and good batches are silent."""
+def log_event(event: WorkerEvent, node: Node | None) -> None:
+    """Log what is neither routine nor told elsewhere; heartbeats and good batches are silent.
+
+    Args:
+        event: of a worker.
+        node: where that stands, if it is known.
+    """
+    node = event.node if isinstance(event, WorkerStarting) else node
+    with said_at(node=node.node_session if node else ""):
+        _log(event)
+
+
+def _log(event: WorkerEvent) -> None:
     match event:
         case DidNotFit() | BatchTuned() | AttemptEnded() | BatchCommitted():
             _log_work(event)
@@ -72,10 +84,10 @@ def _log_work(event: DidNotFit | BatchTuned | AttemptEnded | BatchCommitted) -> 
             rates = ", ".join(f"{size}: {size / max(taken, 1e-9):.3g}/s" for size, taken in event.seconds.items())
             _LOG.info("batches of %d from now on; images a second by size: %s", event.size, rates, extra=extra)
         case AttemptEnded() if event.cause != Cause.SUCCEEDED:
-            extra |= {"task": event.task}
+            extra |= {"task": event.task, "attempt": event.attempt}
             _LOG.warning("attempt %s ended: %s: %s", event.attempt, event.cause, event.message, extra=extra)
         case BatchCommitted():
-            extra |= {"task": event.record.task}
+            extra |= {"task": event.record.task, "attempt": event.record.attempt}
             for image in event.record.images:
                 if image.outcome in {Outcome.FAILED, Outcome.REFUSED}:
                     what = (image.image_id, image.outcome.value, image.cause, image.message)

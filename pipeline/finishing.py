@@ -4,7 +4,9 @@ A store that does not answer costs no picture: what is finished waits in memory,
 store answers or the outage has lasted for too long. Meanwhile the device is idle, and the books say so.
 """
 
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,9 +16,12 @@ from pipeline.commit import put_images, put_record
 from pipeline.device import Tenure
 from pipeline.errors import StoreUnavailableError
 from pipeline.events import BatchCommitted, StoreSilent
+from pipeline.log_place import said_at
 from pipeline.ports import Picture, Renderer
 from pipeline.record import Outcome, Profile, Record, RecordedImage
 from pipeline.workplace import Workplace
+
+_LOG = logging.getLogger(__name__)
 
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 5.0
@@ -83,6 +88,10 @@ class Finishing:
 
     def _decode(self, denoised: _Denoised, latents: Any) -> None:
         """Latents to pictures; then the device needs this batch no more."""
+        with self._said_here():
+            self._decode_here(denoised, latents)
+
+    def _decode_here(self, denoised: _Denoised, latents: Any) -> None:
         workplace = self._workplace
         started_ns = workplace.clock.now_ns()
         error: Exception | None = None
@@ -94,6 +103,7 @@ class Finishing:
             error = caught
         tenure = workplace.device.leave((self._assignment.attempt, denoised.sequence))
         if error is not None:
+            _LOG.info("batch %d cannot be decoded", denoised.sequence, exc_info=error)
             self._failed(denoised.batch, error, True)  # noqa: FBT003 - the renderer had it
             self._let_go()
             return
@@ -102,9 +112,14 @@ class Finishing:
 
     def _finish(self, denoised: _Denoised, pictures: Sequence[Picture], tenure: Tenure) -> None:
         """Gate, encode, put the images, put the record; then say so. Whatever goes wrong ends the attempt."""
+        with self._said_here():
+            self._finish_here(denoised, pictures, tenure)
+
+    def _finish_here(self, denoised: _Denoised, pictures: Sequence[Picture], tenure: Tenure) -> None:
         try:
             self._commit(denoised, pictures, tenure)
         except Exception as error:  # noqa: BLE001 - reported as the attempt's end
+            _LOG.info("batch %d cannot be committed", denoised.sequence, exc_info=error)
             self._failed(denoised.batch, error, False)  # noqa: FBT003 - the renderer had done its part
         finally:
             self._let_go()
@@ -144,6 +159,9 @@ class Finishing:
 
     def _tell(self, record: Record) -> None:
         """The record is in the store."""
+        if _LOG.isEnabledFor(logging.DEBUG):
+            stages = ", ".join(f"{stage} {taken / 1e9:.3g} s" for stage, taken in record.stages_ns.items())
+            _LOG.debug("batch %d of %d images is committed: %s", record.sequence, len(record.images), stages)
         for image in record.images:
             if image.outcome is Outcome.REFUSED:
                 self._refused(image.message)
@@ -182,6 +200,10 @@ class Finishing:
         """Tell the driver, whom the store may answer while it does not answer this worker."""
         workplace = self._workplace
         workplace.emit(StoreSilent(worker=workplace.worker, at_ns=workplace.clock.now_ns(), message=message))
+
+    def _said_here(self) -> AbstractContextManager[None]:
+        """What is logged in the block comes from this attempt."""
+        return said_at(**self._workplace.place, task=self._assignment.task, attempt=self._assignment.attempt)
 
     def _let_go(self) -> None:
         """The batch's slot is free."""

@@ -129,7 +129,7 @@ class Foreman:
     def _log(self, event: WorkerEvent) -> None:
         """Log an event; remarks to which all workers of a kind come only once."""
         if not isinstance(event, Remark) or self.remarks.is_new(event):
-            log_event(event)
+            log_event(event, self.crew.node(event.worker))
 
     def make_rounds(self) -> None:
         """See to everybody: who is silent, who is to be replaced or left, what came back."""
@@ -255,7 +255,7 @@ class Foreman:
         cause = Cause.INFRASTRUCTURE if fault or self.work.handout.has_work(worker) else Cause.HANDED_BACK
         lost = WorkerLost(worker=worker, at_ns=now_ns, cause=cause.value, message=why)
         lost = replace(lost, cause=self._cause_of_loss(lost))
-        log_event(lost)
+        log_event(lost, self.crew.node(worker))
         self._accounts.hear(lost)
         self._measuring.hear(lost, self.crew.node(worker))
         self.work.take_back(worker, self.crew.end(worker), Cause(lost.cause), why)

@@ -3,6 +3,7 @@
 It is pure over its ports: the same code runs inside a Ray actor, in a thread of a test, or stepwise with no threads.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from pipeline.events import (
     WorkerRefused,
     WorkerStarting,
 )
+from pipeline.log_place import said_at
 from pipeline.model import Model
 from pipeline.ports import Clock, Gauge, Renderer, Store
 from pipeline.record import Cause, Node
@@ -33,6 +35,8 @@ from pipeline.stages import Stages, ThreadStages
 from pipeline.storage_cost import calls_of, facts_of
 from pipeline.store_use import use_facts
 from pipeline.workplace import Workplace
+
+_LOG = logging.getLogger(__name__)
 
 
 class Worker:
@@ -112,6 +116,11 @@ class Worker:
             remark=self._remark,
         )
 
+    @property
+    def store(self) -> Store:
+        """Where its images and records go."""
+        return self._store
+
     def assign(self, assignment: Assignment) -> None:
         """Put an attempt into the inbox; takes back an earlier `release`, but no notice."""
         with self._lock:
@@ -131,6 +140,7 @@ class Worker:
         No batch is begun any more, what stands in the inbox is handed back at once, and so is the batch on the device
         unless it can be committed in time. What is on its way to the store goes on. The worker keeps its GPU.
         """
+        _LOG.debug("the node %s", "stays after all" if deadline_ns is None else "will be gone soon")
         with self._lock:
             self._deadline_ns = deadline_ns
             attempt = self._attempt
@@ -160,9 +170,10 @@ class Worker:
 
     def run(self) -> None:
         """Load the model, then work until `close`; returns early when the model cannot be loaded."""
-        if self.start():
-            while (assignment := self._inbox.get()) is not None:
-                self.work(assignment)
+        with said_at(**self._workplace.place):
+            if self.start():
+                while (assignment := self._inbox.get()) is not None:
+                    self.work(assignment)
         self._stages.close()
         if self._renderer is not None:
             self._renderer.close()
@@ -244,6 +255,7 @@ class Worker:
                 self._stages.settle()
                 self._renderer.close()
             self._renderer = None
+            _LOG.debug("loads model %s", model.name)
             self._renderer = self._load(model)
             self._loaded = model
         return self._renderer

@@ -92,3 +92,8 @@ class Workplace:
     """Batch sizes above this did not fit in this process."""
     tuners: dict[Variant, Tuner] = field(default_factory=dict)
     """Searches for the best batch size, those that ended too."""
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where this is, for the log."""
+        return {"node": self.node.node_session, "worker": self.worker}

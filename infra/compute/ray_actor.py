@@ -1,5 +1,6 @@
 """The Ray actor around one worker: it says where it stands, begins, and is polled; nothing is decided here."""
 
+import logging
 import os
 import threading
 import time
@@ -10,11 +11,14 @@ import ray
 from infra.compute.assemble import Post, assemble_worker
 from infra.compute.code_version import code_version
 from infra.compute.gpu import gpu_name
+from infra.compute.worker_log import WorkerLog
 from pipeline.assignment import Assignment
 from pipeline.clock import SystemClock
 from pipeline.events import Heartbeat, WorkerEvent, WorkerLost
 from pipeline.record import Cause
 from pipeline.worker import Worker
+
+_LOG = logging.getLogger(__name__)
 
 POLLS = "poll"
 """The concurrency group to call `poll` in, so that no assignment waits for a poll to end."""
@@ -35,6 +39,7 @@ class WorkerActor:
         self._thread: threading.Thread | None = None
         self._clock = SystemClock()
         self._failure = ""
+        self._log: WorkerLog | None = None
 
     def hello(self) -> dict[str, Any]:
         """Where this is and which code it runs: plain values, which any version can read."""
@@ -62,6 +67,7 @@ class WorkerActor:
         os.environ.setdefault(PARALLEL_SHARDS, "yes")
         self._name = post.name
         self._worker = assemble_worker(post, clock=self._clock)
+        self._log = WorkerLog(self._worker.store, post)
         self._thread = threading.Thread(target=self._live, name="worker", daemon=True)
         self._thread.start()
 
@@ -88,11 +94,20 @@ class WorkerActor:
         """To the worker."""
         if self._worker is not None:
             self._worker.release()
+        if self._log is not None:
+            self._log.put_soon()
 
     def notice(self, deadline_ns: int | None) -> None:
         """To the worker."""
         if self._worker is not None:
             self._worker.notice(deadline_ns)
+        if self._log is not None:
+            self._log.put_soon()
+
+    def put_log(self) -> None:
+        """Put the last lines of the log: this process is about to be ended."""
+        if self._log is not None:
+            self._log.put()
 
     def _live(self) -> None:
         """The worker's life; what it raises is told, as a thread that dies in silence looks like one that works."""
@@ -101,6 +116,9 @@ class WorkerActor:
                 self._worker.run()
         except Exception as error:  # noqa: BLE001 - whatever it is ends this worker, and the driver must hear of it
             self._failure = f"{type(error).__name__}: {error}"
+            _LOG.exception("the worker ended")
+            if self._log is not None:
+                self._log.put_soon()
 
 
 def worker_actor(options: dict[str, Any]) -> Any:

@@ -18,6 +18,9 @@ _NODE_LABEL = "ray.io/node-id"
 _AVOID_SECONDS = 120.0
 """A node that fell silent gets no new worker for this long; Ray itself may need a minute to see that it is dead."""
 
+_LAST_LINES_SECONDS = 2.0
+"""How long the workers' last lines are waited for at the end."""
+
 
 class Crew:
     """All members of one compute.
@@ -116,7 +119,11 @@ class Crew:
             self._places = [place for place in self._places if place is not member.place]
 
     def close(self) -> None:
-        """End them all."""
+        """End them all, once they have put their logs, or had time enough for that."""
+        last = [member.actor.put_log.remote() for member in self._members.values() if member.session]
+        if last:
+            with contextlib.suppress(RayError, ValueError):
+                ray.wait(last, num_returns=len(last), timeout=_LAST_LINES_SECONDS)
         for member in self._members.values():
             with contextlib.suppress(RayError, ValueError):
                 ray.kill(member.actor, no_restart=True)

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from infra.compute.local_cluster import LocalCluster, LocalNode, local_cluster
+from infra.stores.local import LocalStore
+from jobs.cli import run
 from pipeline.metrics import METRICS, PREFIX
 from tests.chaos.command import Command, command
 from tests.infrastructure.gpu_teller import JOB as GPU_JOB
@@ -49,6 +51,9 @@ class Watched:
     """Exit code and document of the driver."""
     images: float
     """Images done, as the metrics said at the end."""
+    store: str
+    announced: LocalNode
+    """The node that was announced, and then went."""
 
 
 @contextmanager
@@ -71,11 +76,12 @@ def teller(cluster: LocalCluster) -> Iterator[list[int]]:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """One job on three nodes, of which one is announced and goes and another one dies."""
     folder = tmp_path_factory.mktemp("watched")
+    store = LocalStore(str(folder / "store"))
     rows = [{"prompt": f"prompt {number}"} for number in range(4000)]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     values = {
         "manifest": str(folder / "prompts.jsonl"),
-        "store": str(folder / "store"),
+        "store": store.uri,
         "model": "synthetic",
         "model_options": {"seconds_per_batch": "0.4"},
         "batch_size": 2,
@@ -95,20 +101,35 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         ):
             images = f"sum(last_over_time(ray_{PREFIX}images_done[1m]))"
             driver.until(lambda: bool(server.query(f"{images} > 10")))
-            rob(cluster, nodes)
+            rob(cluster, nodes, driver, server, store)
             unanswered = wait_for_answers(server, driver)
             seen = server.value(images)
             driver.interrupt()
-            yield Watched(prometheus=server, unanswered=unanswered, ended=driver.end(), images=seen)
+            yield Watched(
+                prometheus=server,
+                unanswered=unanswered,
+                ended=driver.end(),
+                images=seen,
+                store=store.uri,
+                announced=nodes[0],
+            )
 
 
-def rob(cluster: LocalCluster, nodes: list[LocalNode]) -> None:
+def rob(cluster: LocalCluster, nodes: list[LocalNode], driver: Command, server: Prometheus, store: LocalStore) -> None:
     """Take one node after a notice, and another without; the driver runs on the head."""
-    cluster.announce(nodes[0], seconds=5)
-    time.sleep(5)
+    cluster.announce(nodes[0], seconds=90)
+    noticed = f"sum(max_over_time(ray_{PREFIX}notices_total[10m])) > 0"
+    driver.until(lambda: bool(server.query(noticed)) and logged_on(nodes[0], store))
     cluster.kill(nodes[0])
     cluster.kill(nodes[1])
     cluster.add()
+
+
+def logged_on(node: LocalNode, store: LocalStore) -> bool:
+    """Whether a worker of this node has put a log with a batch in it."""
+    bodies = [store.get(info.key) for info in store.list("jobs/") if "/logs/worker-" in info.key]
+    lines = [json.loads(line) for body in bodies for line in body.splitlines()]
+    return any(node.node_id.startswith(line["node"][:12]) and "is committed" in line["message"] for line in lines)
 
 
 def wait_for_answers(server: Prometheus, driver: Command) -> tuple[str, ...]:
@@ -140,6 +161,23 @@ def test_metrics_agree_with_the_result(watched: Watched) -> None:
     assert server.value(f"sum(max_over_time(ray_{PREFIX}nodes_lost_total[10m]))") == pytest.approx(1)
     spent = server.value(f"sum(max_over_time(ray_{PREFIX}spend_usd[10m]))")
     assert 0 < spent <= float(Decimal(result["usd"])) * 1.001
+
+
+def test_logs_of_nodes_that_are_gone_are_there(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    """With job, node, task and attempt on every line of an attempt; a node that is announced leaves all of its own."""
+    job = watched.ended[1]["job"]
+    assert run(["logs", job, "--store", watched.store, "--level", "debug", "--json"]) == 0
+    lines = json.loads(capsys.readouterr().out)
+    batches = [line for line in lines if "is committed" in line["message"]]
+    assert batches
+    assert all(line["job"] == job and line["task"] and line["attempt"] and line["node"] for line in batches)
+    nodes = {line["node"] for line in batches}
+    assert any(watched.announced.node_id.startswith(node[:12]) for node in nodes)
+    assert len(nodes) >= 2
+    assert run(["logs", job, "--store", watched.store, "--task", batches[0]["task"], "--json"]) == 0
+    of_task = json.loads(capsys.readouterr().out)
+    assert batches[0] in of_task
+    assert {line["task"] for line in of_task} == {batches[0]["task"]}
 
 
 def test_what_is_exported_is_in_the_table(watched: Watched) -> None:

@@ -1,21 +1,23 @@
-"""The driver's log in the store: JSON lines under `jobs/<job>/logs/`, readable when the driver's machine is gone.
+"""A process's log in the store: JSON lines under `jobs/<job>/logs/`, readable when its machine is gone.
 
-Each line has `time, level, logger, message, job`, and `worker` and `task` where the record has them. Lines wait in
-bounded memory; a store that does not answer costs the oldest of them, never the job. What looks like a secret is
-replaced before it is kept.
+Each line has `time, level, logger, message, job, node, worker, task, attempt`. Lines wait in bounded memory, and go to
+the store in a bounded number of parts; a store that does not answer costs the oldest of them, never the job. What looks
+like a secret is replaced before it is kept.
 """
 
 import json
 import logging
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 
+from infra.logs.masking import Mask
 from pipeline.errors import SpotrenderError
 from pipeline.layout import log_key
+from pipeline.log_place import place
 from pipeline.ports import Store
 
 OURS = ("pipeline", "infra", "jobs")
@@ -27,50 +29,55 @@ MOST_LINES = 5_000
 PART_BYTES = 64 * 1024
 """A part that has grown so large is written no more."""
 
+MOST_PARTS = 1_024
+"""Of one stream; after that only warnings are kept, and after as many again nothing."""
+
 MOST_CHARACTERS = 4_000
 """Of one message."""
 
-HIDDEN = "[hidden]"
-
-_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
-_SECRETS = re.compile(
-    r"(?P<before>://)[^/\s@]+(?=@)"  # user and password in a URL
-    r"|(?P<name>(?:X-Amz-(?:Signature|Credential|Security-Token)|access_token|token|password|secret|sig)=)[^&\s\"']+"
-    r"|(?P<bearer>\b(?:Bearer|Basic)\s+)[\w.~+/=-]+"
-    r"|\bhf_[A-Za-z0-9]{16,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    re.IGNORECASE,
-)
-
-
-def without_secrets(text: str, environ: Mapping[str, str]) -> str:
-    """The text without values of variables that are named like secrets, and without what looks like one."""
-    for name, value in environ.items():
-        if len(value) >= 8 and _SECRET_NAMES.search(name) and value in text:
-            text = text.replace(value, HIDDEN)
-    return _SECRETS.sub(lambda found: (found["before"] or found["name"] or found["bearer"] or "") + HIDDEN, text)
+PLACES = ("node", "worker", "task", "attempt")
+"""Where a line comes from, beside the job; empty where it does not come from one."""
 
 
 class JobLog(logging.Handler):
     """Keeps what our loggers say, and puts it into the store when told to.
 
     Args:
-        store: where to; the driver's own, so that one that lost its lease writes nothing.
+        store: where to; a driver's own, so that one that lost its lease writes nothing.
         job: job id.
-        fence: number of the driver now; names the parts.
+        stream: names the parts: a driver's fence, a worker's name. It may change; nobody else's is the same.
         environ: whose secrets must not get into a line.
+        here: `node` and `worker` of lines that do not tell theirs.
+        level: of the lines that are kept.
+        most_parts: of one stream.
     """
 
-    def __init__(self, store: Store, job: str, *, fence: Callable[[], int], environ: Mapping[str, str]) -> None:
-        super().__init__(logging.INFO)
-        self._store, self._job, self._fence, self._environ = store, job, fence, dict(environ)
+    def __init__(
+        self,
+        store: Store,
+        job: str,
+        *,
+        stream: Callable[[], str],
+        environ: Mapping[str, str],
+        here: Mapping[str, str] = MappingProxyType({}),
+        level: int = logging.INFO,
+        most_parts: int = MOST_PARTS,
+    ) -> None:
+        super().__init__(level)
+        self._store, self._job, self._stream, self._mask = store, job, stream, Mask(environ)
+        self._here, self._most_parts = dict(here), most_parts
         self._waiting: deque[bytes] = deque(maxlen=MOST_LINES)
         self._dropped = 0
         self._part: list[bytes] = []
-        self._number = self._part_fence = 0
+        self._number, self._part_stream = 0, ""
         self._writing = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line; never raises and never waits for the store."""
+        if self._number >= self._most_parts and (
+            record.levelno < logging.WARNING or self._number >= 2 * self._most_parts
+        ):
+            return
         try:
             line = self._line(record)
         except Exception:  # noqa: BLE001 - a line that cannot be made must not end the job
@@ -102,11 +109,13 @@ class JobLog(logging.Handler):
 
     def _put_part(self, lines: list[bytes], *, full: bool) -> None:
         """Write the present part with these lines added. Raises: SpotrenderError: nothing has changed."""
-        fence = self._fence()
-        part, number = (self._part, self._number) if fence == self._part_fence else ([], 0)
+        stream = self._stream()
+        part, number = (self._part, self._number) if stream == self._part_stream else ([], 0)
         part = part + lines
-        self._store.put(log_key(self._job, f"{fence:08d}-{number:06d}.jsonl"), b"".join(part))
-        self._part_fence = fence
+        if full and number + 1 == self._most_parts:
+            part.append(self._plain("the log is long: only warnings from here on"))
+        self._store.put(log_key(self._job, f"{stream}-{number:06d}.jsonl"), b"".join(part))
+        self._part_stream = stream
         self._part, self._number = ([], number + 1) if full else (part, number)
 
     def _keep(self, lines: list[bytes]) -> None:
@@ -125,10 +134,11 @@ class JobLog(logging.Handler):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": without_secrets(message, self._environ)[:MOST_CHARACTERS],
+            "message": self._mask.hide(message)[:MOST_CHARACTERS],
             "job": self._job,
         }
-        values |= {name: str(value) for name in ("worker", "task") if (value := getattr(record, name, None))}
+        around = self._here | dict(place())
+        values |= {name: str(getattr(record, name, None) or around.get(name, "")) for name in PLACES}
         return json.dumps(values, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
     def _plain(self, message: str) -> bytes:
@@ -143,8 +153,8 @@ def logged(log: JobLog) -> Iterator[JobLog]:
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(log)
-        if logger.getEffectiveLevel() > logging.INFO:
-            logger.setLevel(logging.INFO)
+        if logger.getEffectiveLevel() > log.level:
+            logger.setLevel(log.level)
     try:
         yield log
     finally:

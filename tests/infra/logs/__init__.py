@@ -1,0 +1,1 @@
+"""Logs that are kept in the store."""
