@@ -137,6 +137,16 @@ def sealed_buckets(
                 yield bucket, table
 
 
+def is_sealed(store: Store, job: Job, bucket: int, records: int) -> bool:
+    """Whether a bucket is sealed and was made of at least so many records."""
+    try:
+        body = store.get(ledger_images_key(job.date, job.id, bucket_name(bucket)))
+        facts = json.loads((pq.read_schema(io.BytesIO(body)).metadata or {}).get(_FOOTER, b"{}"))
+    except (NotFoundError, pa.ArrowInvalid):
+        return False
+    return bool(facts.get("schema") == LEDGER_SCHEMA and facts["sealed"] and records <= facts["records"])
+
+
 _RESUME_COLUMNS = ["image_id", "outcome", "cause", "node_session", "ended_at", "spent_gpu_nanoseconds", "spent_usd"]
 
 

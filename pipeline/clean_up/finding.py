@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from pipeline.buckets import is_sealed
 from pipeline.clean_up.needs import (
     IMAGE_KEY,
     NO_FILES,
@@ -22,7 +23,9 @@ from pipeline.clean_up.needs import (
     requested,
 )
 from pipeline.clean_up.standing import SETTLED, Free, JobStand, Rules, Stand, stand_of
-from pipeline.layout import MODEL_BLOBS, is_job_id, job_folder, lease_key
+from pipeline.job import Job
+from pipeline.layout import MODEL_BLOBS, is_job_id, job_folder, lease_key, record_task
+from pipeline.plan import task_number
 from pipeline.ports import ObjectInfo, Store
 from pipeline.pushed_models import list_weights
 from pipeline.weights import GRACE_SECONDS, unnamed_blobs
@@ -131,10 +134,22 @@ def _of_job(store: Store, one: JobStand) -> list[Leftover]:
 
     folder = job_folder(one.name)
     return [
-        *left("records", [info for info in infos if info.key.startswith(f"{folder}records/")]),
+        *left(
+            "records", _packable(store, one.job, [info for info in infos if info.key.startswith(f"{folder}records/")])
+        ),
         *left("fences", overtaken(infos, folder)),
         *left("leases", [info for info in infos if info.key == lease_key(one.name)]),
     ]
+
+
+def _packable(store: Store, job: Job | None, infos: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+    """Those of a job's records whose bucket is sealed and was made of as many, as far as its file tells."""
+    if job is None:
+        return []
+    buckets: dict[int, list[ObjectInfo]] = {}
+    for info in infos:
+        buckets.setdefault(task_number(record_task(info.key)) // job.sizes.tasks_per_bucket, []).append(info)
+    return [info for bucket, some in buckets.items() if is_sealed(store, job, bucket, len(some)) for info in some]
 
 
 def overtaken(infos: Sequence[ObjectInfo], folder: str) -> list[ObjectInfo]:
