@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from jobs.compare import Comparison, Pair
+from jobs.picture_difference import SAME_DECIBELS
 from jobs.wiring import open_store
 
 MOST_IMAGES = 60
@@ -25,7 +26,8 @@ _PAGE = """<!doctype html>
 body { margin: 1.5rem auto; max-width: 75rem; padding: 0 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; } th, td { text-align: left; padding: .3rem .9rem .3rem 0; vertical-align: top; }
-thead th { border-bottom: 1px solid #8888; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+thead th { border-bottom: 1px solid #8888; white-space: nowrap; }
+td.n { white-space: nowrap; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 1.5rem 0; } figcaption { overflow-wrap: anywhere; }
 .row { display: flex; gap: .75rem; overflow-x: auto; margin-top: .4rem; }
 .row div { flex: 0 0 auto; width: min(320px, 42vw); } .row img { width: 100%; height: auto; display: block; }
@@ -40,6 +42,8 @@ small { opacity: .75; }
 <td class="n">{{ one.psnr|db }}{% if one.worst_psnr is not none %} ({{ one.worst_psnr|db }}){% endif %}</td>
 <td class="n">{{ one.ssim|share }}</td><td>{{ one.levers|join(", ") or "nothing" }}</td></tr>
 {% endfor %}</tbody></table></div>
+{% if profiles|selectattr("images_per_second", "none")|list %}<p><small>No speed: all images of that profile were in the
+store already, or are those of another profile.</small></p>{% endif %}
 {% for pair, pictures in rows %}<figure><figcaption>{{ pair.prompt }} <small>seed {{ pair.seed }}</small></figcaption>
 <div class="row">{% for picture in pictures %}<div>{% if picture %}<img loading="lazy" alt="" src="{{ picture }}">
 {% else %}<em>no image</em>{% endif %}<small>{{ profiles[loop.index0].profile }}{% if pair.psnr[loop.index0] is not none
@@ -57,7 +61,7 @@ def sheet(comparison: Comparison) -> str:
         "pace": lambda value: "-" if value is None else f"{value:.3g}",
         "money": lambda value: "-" if value is None else f"${value:.6f}",
         "gib": lambda value: f"{value / 2**30:.2f} GiB" if value else "-",
-        "db": lambda value: "-" if value is None else f"{value:.1f} dB",
+        "db": lambda value: "-" if value is None else "same" if value >= SAME_DECIBELS else f"{value:.1f} dB",
         "share": lambda value: "-" if value is None else f"{value:.3f}",
     }
     pairs = comparison.pairs[:MOST_IMAGES]

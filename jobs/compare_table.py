@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.compare import Comparison, ProfileFigures
+from jobs.picture_difference import SAME_DECIBELS
 from jobs.terminal_text import printable
 
 _WIDTH = 80
@@ -46,7 +47,12 @@ def _figures(row: ProfileFigures) -> tuple[str, ...]:
         "-" if row.images_per_second is None else f"{row.images_per_second:.3g}",
         "-" if row.usd_per_image is None else f"{row.usd_per_image:.6f}",
         f"{row.memory_bytes / 2**30:.2f} GiB" if row.memory_bytes else "-",
-        "-" if row.psnr is None else f"{row.psnr:.1f}",
-        "-" if row.worst_psnr is None else f"{row.worst_psnr:.1f}",
+        _decibels(row.psnr),
+        _decibels(row.worst_psnr),
         "-" if row.ssim is None else f"{row.ssim:.3f}",
     )
+
+
+def _decibels(value: float | None) -> str:
+    """Of a difference; `same` where there is none."""
+    return "-" if value is None else "same" if value >= SAME_DECIBELS else f"{value:.1f}"
