@@ -3,6 +3,7 @@
 import logging
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +12,17 @@ from infra.compute.metric_recorder import Recorder
 from infra.stores.measured import MeasuredStore
 from infra.stores.memory import MemoryStore
 from pipeline.errors import NotFoundError, StoreUnavailableError
+from pipeline.events import BatchCommitted
 from pipeline.job import JobState, Settings
+from pipeline.measuring import Measuring
 from pipeline.metrics import METRICS, NoMetrics
 from pipeline.orders import StopButton
+from pipeline.record import GpuUse, Record
 from pipeline.status import Status
 from pipeline.store_use import AddedUse, Used, use_facts, use_from_text, use_of, use_to_text
 from tests.pipeline.driven_job import Studio
 from tests.pipeline.eventful import Apart, Eventful
+from tests.pipeline.single_worker import node
 
 
 @pytest.fixture
@@ -99,6 +104,30 @@ def test_a_job_of_any_size_has_few_series(studio: Studio) -> None:
         studio.drive(studio.prepare(name=name, prompts=prompts, prompt=f"{name} {{}}".format), metrics=recorder)
         counts.append(len(recorder.values()))
     assert counts[0] == counts[1] < 60
+
+
+def test_what_gpus_drivers_tell_is_counted_by_time(studio: Studio) -> None:
+    """Utilisation is a quotient of two counters, power another one; what nobody tells is absent."""
+    recorder, standing = Recorder(), SimpleNamespace(store=studio.store, job=SimpleNamespace(id="j"), progress=None)
+    measuring = Measuring(SimpleNamespace(**vars(standing), metrics=recorder), now_ns=0)  # type: ignore[arg-type]
+    use = GpuUse(busy=0.75, watts=200.0, memory_bytes=None)
+    for told in (use, use, None):
+        one = Record(
+            job="j",
+            task="t",
+            attempt="a",
+            sequence=0,
+            node=node(node_type="g6.xlarge", market="spot"),
+            gpu_nanoseconds=2_000_000_000,
+            memory_bytes=14 << 30,
+            gpu_use=told,
+        )
+        measuring.hear(BatchCommitted(worker="w", record=one), one.node)
+    where = {"node_type": "g6.xlarge", "market": "spot"}
+    assert read(recorder, "gpu_seconds_total", **where) == 6
+    assert read(recorder, "gpu_busy_seconds_total", **where) == 3
+    assert read(recorder, "gpu_energy_joules_total", **where) == 800
+    assert read(recorder, "gpu_memory_peak_bytes", **where) == 14 << 30
 
 
 class Broken(NoMetrics):
