@@ -89,6 +89,7 @@ def test_worker_touches_only_what_it_makes(door: Gate, name: str) -> None:
     may = {verb for verb in ("get", "put", "create", "delete", "list") if can(door, "worker", verb, key)}
     expected = {
         "image": {"put", "create"},
+        "worker log": {"put", "create"},
         "record": {"get", "create"},
         "compiled": {"get", "put", "create"},
         "probe": {"get"},
