@@ -1,36 +1,61 @@
 """A job's plan, frozen with its settings, and how far it was off."""
 
+import logging
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from jobs.profiles import node_types
 from pipeline.control import latest_settings
 from pipeline.errors import JobRefusedError
 from pipeline.job import Settings
+from pipeline.layout import job_key
 from pipeline.ports import Store
 from pipeline.reports.figures import Planned, Report
 from pipeline.type_figures import Expected
 
 if TYPE_CHECKING:
+    from jobs.freezing import Frozen
+    from jobs.plan_rows import PlanRow
     from jobs.planning import JobPlan
+
+_LOG = logging.getLogger(__name__)
 
 
 def with_plan(settings: Settings, *, plan: "JobPlan") -> Settings:
     """The settings with what the plan says of each type of node."""
-    return replace(
-        settings,
-        expected=tuple(
-            Expected(
-                node_type=row.node_type,
-                market=row.market,
-                images_per_second=row.quote.images_per_hour.middle / 3600 / (row.nodes * row.gpus),
-                usd_per_image=row.quote.usd_per_image.middle,
-                low_usd=row.quote.usd_per_image.low,
-                high_usd=row.quote.usd_per_image.high,
-                origin=row.quote.origin,
-            )
-            for row in plan.rows
-        ),
+    return replace(settings, expected=tuple(map(_expected, plan.rows)))
+
+
+def planned(frozen: "Frozen", store: Store) -> Settings:
+    """The settings of a new job with a plan, where it is to rent nodes of types that the catalogue knows.
+
+    A job never fails for its plan: what goes wrong is logged.
+    """
+    settings, known = frozen.settings, node_types()
+    if settings.expected or not any(offer.type in known for offer in settings.nodes):
+        return settings
+    if store.head(job_key(frozen.job.id)) is not None:
+        return settings  # it keeps the plan that it has
+    from jobs.planning import rows_of
+
+    try:
+        return replace(settings, expected=tuple(map(_expected, rows_of(frozen, store))))
+    except Exception as error:  # noqa: BLE001 - rests on figures of others, a ledger among them
+        _LOG.warning("the job has no plan: %s: %s", type(error).__name__, error)
+        return settings
+
+
+def _expected(row: "PlanRow") -> Expected:
+    """What settings keep of a row."""
+    return Expected(
+        node_type=row.node_type,
+        market=row.market,
+        images_per_second=row.quote.images_per_hour.middle / 3600 / (row.nodes * row.gpus),
+        usd_per_image=row.quote.usd_per_image.middle,
+        low_usd=row.quote.usd_per_image.low,
+        high_usd=row.quote.usd_per_image.high,
+        origin=row.quote.origin,
     )
 
 

@@ -27,6 +27,7 @@ from jobs.profiles import node_types
 from jobs.wiring import open_store
 from pipeline.job import NodeOffer
 from pipeline.plan import Plan
+from pipeline.ports import Store
 from pipeline.reports.ledger import open_ledger
 from pipeline.reports.measured import histories, session_rates, usd_per_image
 from pipeline.storage_cost import StorageCost, StoreCalls, storage_cost
@@ -136,6 +137,16 @@ def plan_job(
             alternatives=alternatives,
             notes=(*planned.notes, *(note for note in frozen.warnings if note not in planned.notes)),
         )
+
+
+def rows_of(frozen: Frozen, store: Store) -> list[PlanRow]:
+    """A row for each type of node of a job that is read already, as if none of its images were there."""
+    catalogue, plan = read_catalogue(), Plan(frozen.table(), frozen.job.sizes)
+    with open_ledger(store) as ledger:
+        usd_per_image(ledger)
+        known = known_from(catalogue, session_rates(ledger), histories(ledger))
+    shares = shares_of(frozen, _images(plan, np.ones(plan.images, dtype=np.bool_)), catalogue)
+    return _rows(shares, frozen.settings.nodes, known, batch=frozen.job.sizes.batch)[0]
 
 
 _UNDECIDED = (NodeEntry(type="g6e.xlarge", market="on_demand"),)

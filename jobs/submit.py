@@ -14,6 +14,7 @@ from jobs.computing import IN_PROCESS, size_of
 from jobs.delivering import deliver_at_end, is_delivered
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
 from jobs.estimating import Estimate, estimate, missing_images
+from jobs.expecting import planned
 from jobs.freezing import Frozen, freeze
 from jobs.head_price import head_price
 from jobs.jobfile import JobFile
@@ -168,6 +169,7 @@ def submit(
         frozen = read if change_settings is None else replace(read, settings=change_settings(read.settings))
         store = open_store(job_file.store)
         conditional = probe_conditional(store)
+        frozen = replace(frozen, settings=planned(frozen, store))
         unnamed = not named and job_file.workers is None
         job, settings, new = enter(
             store, frozen, keep_nodes=unnamed and (not detach or is_driven(store, frozen.job.id))

@@ -11,8 +11,12 @@ import pytest
 from infra.stores.memory import MemoryStore
 from jobs.cli import run
 from jobs.display import live_text
+from jobs.expecting import planned
+from jobs.freezing import freeze
+from jobs.jobfile_loading import Options, load
 from jobs.status import view
 from jobs.summary import view_text
+from jobs.wiring import open_store
 from pipeline.job import Settings, settings_from_json, settings_to_json
 from pipeline.status import status_from_json, status_to_json
 from pipeline.type_figures import Expected, TypeFigures
@@ -58,6 +62,19 @@ def test_status_and_display_show_each_type_beside_its_plan() -> None:
     assert "small spot: $0.0025 an image, planned $0.002 (+25%)" in live
     assert "large" not in live
     assert "an image" not in live_text(replace(status, types=(LARGE,)), width=200).plain
+
+
+def test_job_on_rented_nodes_is_planned_when_it_is_submitted(tmp_path: Path) -> None:
+    """From claims and arithmetic, as the store has measured nothing; a job of one's own machine has no plan."""
+    (tmp_path / "p.txt").write_text("a large red circle\na small blue square\n", encoding="utf-8")
+    store = open_store(str(tmp_path / "out"))
+    options = Options(model="shapes", store=store.uri, assignments=("nodes=[{type: g6e.xlarge, market: spot}]",))
+    with freeze(load(str(tmp_path / "p.txt"), options), environ={}, stdin=None) as frozen:
+        (expected,) = planned(frozen, store).expected
+    assert (expected.node_type, expected.market) == ("g6e.xlarge", "spot")
+    assert 0 < expected.low_usd <= expected.usd_per_image <= expected.high_usd
+    with freeze(load(str(tmp_path / "p.txt"), replace(options, assignments=())), environ={}, stdin=None) as frozen:
+        assert planned(frozen, store).expected == ()
 
 
 @pytest.fixture
