@@ -1,6 +1,7 @@
 """What cluster files are tried on: servers on loopback, and terraform and kubectl where they are installed."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +28,19 @@ def _kubectl() -> bool:
         return False
 
 
+def _namespaces() -> bool:
+    """Whether this user may make network namespaces, as root may."""
+    name = f"spotrender-{os.getpid()}"
+    if (
+        not shutil.which("ip")
+        or subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode
+    ):
+        return False
+    return not subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False).returncode
+
+
 PROGRAMS: Final[Mapping[str, Callable[[], bool]]] = MappingProxyType(
-    {"terraform": lambda: bool(shutil.which("terraform")), "kubectl": _kubectl}
+    {"terraform": lambda: bool(shutil.which("terraform")), "kubectl": _kubectl, "namespaces": _namespaces}
 )
 """Marker of tests that need the program of that name -> whether it is here."""
 

@@ -10,7 +10,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,22 +34,36 @@ class Host:
     environment: Mapping[str, str] = field(repr=False)
     """What every command on it sees, beside the variables of this process."""
 
-    def run(self, command: str, *, check: bool = True) -> str:
-        """A line of shell on the host, as somebody would type it; gives stdout and stderr.
+    def run(self, command: str) -> str:
+        """A line of shell on the host, as somebody would type it; gives stdout.
 
         Raises:
             AssertionError: it fails.
         """
         done = subprocess.run(
             ["ip", "netns", "exec", self.namespace, "bash", "-c", command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             check=False,
             env={**os.environ, **self.environment},
         )
-        assert done.returncode == 0 or not check, f"{self.name}$ {command}\n{done.stdout}"
+        assert done.returncode == 0, f"{self.name}$ {command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    @contextlib.contextmanager
+    def running(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """A program that runs there until the block ends, or the host is switched off."""
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **self.environment},
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def switch_off(self) -> None:
         """SIGKILL to everything that runs on it, and the cable pulled."""
@@ -68,12 +82,12 @@ class Host:
 
 
 @contextlib.contextmanager
-def network(names: Sequence[str], *, environment: Mapping[str, str]) -> Iterator[dict[str, Host]]:
+def network(names: Sequence[str], *, environment: Callable[[str], Mapping[str, str]]) -> Iterator[dict[str, Host]]:
     """Hosts by name, gone with everything that runs on them when the block ends.
 
     Args:
         names: of the hosts.
-        environment: what every command on them sees, beside the variables of this process.
+        environment: what every command on a host of this name sees, beside the variables of this process.
     """
     mark = secrets.token_hex(3)  # names of interfaces have at most 15 characters
     bridge = f"sb{mark}"
@@ -85,7 +99,9 @@ def network(names: Sequence[str], *, environment: Mapping[str, str]) -> Iterator
         hosts: dict[str, Host] = {}
         for number, name in enumerate(names):
             namespace, cable = f"spotrender-{mark}-{name}", f"s{mark}{number}"
-            host = Host(name=name, address=f"{NETWORK}.{number + 10}", namespace=namespace, environment=environment)
+            host = Host(
+                name=name, address=f"{NETWORK}.{number + 10}", namespace=namespace, environment=environment(name)
+            )
             _ip("netns", "add", namespace)
             stack.callback(_ip, "netns", "del", namespace)
             stack.callback(host.switch_off)
@@ -94,6 +110,7 @@ def network(names: Sequence[str], *, environment: Mapping[str, str]) -> Iterator
             _ip("-n", namespace, "addr", "add", f"{host.address}/24", "dev", "eth0")
             _ip("-n", namespace, "link", "set", "lo", "up")
             _ip("-n", namespace, "link", "set", "eth0", "up")
+            _ip("-n", namespace, "route", "add", "default", "via", OUTSIDE)  # by it programs find their own address
             hosts[name] = host
         yield hosts
 

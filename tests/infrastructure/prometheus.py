@@ -63,14 +63,15 @@ def prometheus(folder: Path, ports: Sequence[int]) -> Iterator[Prometheus]:
         process = subprocess.Popen(["prometheus", *arguments], stdout=log, stderr=log, cwd=folder)
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait_for(f"{url}/-/ready", process, folder / "log")
+            wait_until_ready(f"{url}/-/ready", process, folder / "log")
             yield Prometheus(url)
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a server answers there. Raises: AssertionError: it ends, or takes too long."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
