@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jobs.contact_sheet.making import check_axes, make_sheets
 from jobs.delivery.folder import FolderTarget
 from jobs.delivery.handing_over import HandedOver, Order, explained, hand_over
 from jobs.delivery.selection import Survey
@@ -51,6 +50,8 @@ def download(
     """
     order = order or Order()
     if sheet is not None:
+        from jobs.contact_sheet.making import check_axes
+
         check_axes(store, job, sheet, order=order)
     done = hand_over(
         store,
@@ -62,6 +63,8 @@ def download(
     )
     sheets: tuple[str, ...] = ()
     if sheet is not None:
+        from jobs.contact_sheet.making import make_sheets
+
         with explained(str(folder)):
             sheets = make_sheets(store, job, sheet, folder=folder, order=order)
     return Downloaded(job=job.id, folder=str(folder), sheets=sheets, **asdict(done))

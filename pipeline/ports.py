@@ -100,18 +100,6 @@ class Ranged(Protocol):
         """
 
 
-@runtime_checkable
-class Linking(Protocol):
-    """A store that gives out links to its objects."""
-
-    def link(self, key: str, *, seconds: int) -> str:
-        """A URL by which anybody fetches the object until so many seconds are over; looks at no object.
-
-        Raises:
-            ValueError: no such time is possible.
-        """
-
-
 class Clock(Protocol):
     """Time and waiting, handed in."""
 

@@ -13,7 +13,7 @@ from infra.stores.arriving import arriving_file
 from infra.stores.keys import check_folder, check_key, check_prefix
 from infra.stores.retry import RetryPolicy
 from infra.stores.s3_answers import S3_ERRORS, Answer, answer_of
-from infra.stores.s3_body import checked_chunks, checked_page, fill, object_info
+from infra.stores.s3_body import checked_page, fill, object_info
 from infra.stores.s3_client import S3Access, S3Connection, connect
 from infra.stores.s3_errors import error_of
 from infra.stores.s3_links import Links
@@ -110,16 +110,20 @@ class S3Store:
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         named = self._named(key)
-        return self._ask(f"get {key}", lambda s3: b"".join(checked_chunks(s3.client.get_object(**named))))
+        return self._ask(f"get {key}", lambda s3: b"".join(s3.gets.chunks(named["Bucket"], named["Key"])))
+
+    def get_unchecked(self, key: str) -> bytes:
+        """See `Unchecking.get_unchecked`."""
+        named = self._named(key)
+        return self._ask(f"get {key}", lambda s3: s3.gets.whole(named["Bucket"], named["Key"]))
 
     def download(self, key: str, path: str) -> None:
         """See `Store.download`. Raises: OSError when the local file cannot be written."""
         named = self._named(key)
 
         def attempt(s3: S3Connection) -> None:
-            response = s3.client.get_object(**named)
             with arriving_file(path) as file:
-                file.writelines(checked_chunks(response))
+                file.writelines(s3.gets.chunks(named["Bucket"], named["Key"]))
 
         self._ask(f"get {key}", attempt)
 

@@ -92,7 +92,18 @@ def _md5_of(response: Mapping[str, Any]) -> str:
     """The MD5 that the content must have, if the response tells; empty where something else checks it."""
     if any(name.startswith("Checksum") for name in response):
         return ""
-    if response.get("SSECustomerAlgorithm") or str(response.get("ServerSideEncryption", "")).startswith("aws:kms"):
+    encryption = "customer" if response.get("SSECustomerAlgorithm") else str(response.get("ServerSideEncryption", ""))
+    return content_md5(str(response.get("ETag", "")), encryption=encryption)
+
+
+def content_md5(etag: str, *, encryption: str) -> str:
+    """The MD5 of the content, if the ETag is that; empty where it is not.
+
+    Args:
+        etag: as the service tells it.
+        encryption: `customer`, or as the service calls it; empty for none.
+    """
+    if encryption == "customer" or encryption.startswith("aws:kms"):
         return ""
-    etag = bare_etag(str(response.get("ETag", "")))
-    return etag if _MD5.fullmatch(etag) else ""
+    bare = bare_etag(etag)
+    return bare if _MD5.fullmatch(bare) else ""

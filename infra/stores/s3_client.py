@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.handlers import convert_body_to_file_like_object
 
 from infra.stores.s3_answers import usable_credentials
+from infra.stores.s3_direct_get import DirectGets
 from infra.stores.s3_direct_put import DirectPuts
 from pipeline import __version__
 from pipeline.errors import StoreRefusedError
@@ -67,6 +68,7 @@ class S3Connection:
 
     client: "S3Client"
     puts: DirectPuts
+    gets: DirectGets
     credentials: Any
     """botocore's own, which renews those that come from a role or a process by itself; None without any."""
 
@@ -98,7 +100,7 @@ def connect(access: S3Access, *, connections: int, attempts: int = 1, answer_sec
     with usable_credentials():
         credentials = session.get_credentials()
     client = _client(session, access, connections=connections, attempts=attempts, answer_seconds=answer_seconds)
-    return S3Connection(client=client, puts=DirectPuts(client), credentials=credentials)
+    return S3Connection(client=client, puts=DirectPuts(client), gets=DirectGets(client), credentials=credentials)
 
 
 def s3_client(

@@ -23,7 +23,7 @@ from infra.stores.s3_body import bare_etag
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_SIGNATURE: Final = "s3v4"
+PLAIN_SIGNATURE: Final = "s3v4"
 """The signature that depends on the request alone; with others (S3 Express, SigV4A) all puts stay with boto3."""
 
 _CONDITIONS: Final = {"IfNoneMatch": "If-None-Match", "IfMatch": "If-Match"}
@@ -32,8 +32,8 @@ _CRC32: Final = "x-amz-checksum-crc32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    """Where and how puts of one bucket go."""
+class Route:
+    """Where and how puts, or reads, of one bucket go."""
 
     url: str
     """Of all objects, without their keys."""
@@ -59,7 +59,7 @@ class DirectPuts:
         self._session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
         self._shape: Any = client.meta.service_model.operation_model("PutObject").output_shape
         self._parser = create_parser("rest-xml")
-        self._route: _Route | None = None
+        self._route: Route | None = None
         self._seen = threading.local()
         client.meta.events.register("before-sign.s3.PutObject", self._see_signing)
         client.meta.events.register("before-send.s3.PutObject", self._see_sending)
@@ -90,14 +90,14 @@ class DirectPuts:
         self._route = self._learned(key) or self._route
         return _etag(answer.get("ETag"))
 
-    def _directly(self, route: _Route, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
+    def _directly(self, route: Route, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
         """The ETag; None when the store sends us elsewhere, which boto3 knows how to follow."""
         headers = {"User-Agent": route.user_agent}
         if route.checksum:
             headers["x-amz-sdk-checksum-algorithm"] = "CRC32"
             headers[_CRC32] = b64encode(binascii.crc32(body).to_bytes(4, "big")).decode()
         headers.update((_CONDITIONS[name], value) for name, value in conditions.items())
-        request = AWSRequest(method="PUT", url=route.url + _quoted(key), data=body, headers=headers)
+        request = AWSRequest(method="PUT", url=route.url + quoted(key), data=body, headers=headers)
         request.context.update(route.context)
         route.signer.get_auth_instance(**route.signature).add_auth(request)
         answer = self._session.send(request.prepare())
@@ -117,7 +117,7 @@ class DirectPuts:
             names["region_name"] = asked["region"]
         if "signing_name" in asked:
             names["signing_name"] = asked["signing_name"]
-        plain = signature_version == _SIGNATURE and not {"request_credentials", "identity_cache"} & set(asked)
+        plain = signature_version == PLAIN_SIGNATURE and not {"request_credentials", "identity_cache"} & set(asked)
         names["signature_version"] = signature_version
         self._seen.signing = (request_signer, names, request.context) if plain else None
 
@@ -125,11 +125,11 @@ class DirectPuts:
         """Called by botocore before it sends a put of this thread; it may send several, the last one succeeds."""
         self._seen.request = request
 
-    def _learned(self, key: str) -> _Route | None:
+    def _learned(self, key: str) -> Route | None:
         """The route of this thread's last put; None where its puts need more than that."""
         request, signing = self._seen.request, getattr(self._seen, "signing", None)
-        quoted = _quoted(key)
-        if self._session is None or request is None or signing is None or not request.url.endswith(f"/{quoted}"):
+        name = quoted(key)
+        if self._session is None or request is None or signing is None or not request.url.endswith(f"/{name}"):
             return None
         signer, signature, context = signing
         checksum = (context.get("checksum") or {}).get("request_algorithm")
@@ -137,8 +137,8 @@ class DirectPuts:
         if not known or request.headers.get("X-Amz-S3session-Token"):
             return None
         agent = request.headers["User-Agent"]
-        return _Route(
-            url=request.url.removesuffix(quoted),
+        return Route(
+            url=request.url.removesuffix(name),
             user_agent=agent.decode() if isinstance(agent, bytes) else agent,
             checksum=checksum is not None,
             signer=signer,
@@ -151,7 +151,7 @@ class DirectPuts:
         )
 
 
-def _quoted(key: str) -> str:
+def quoted(key: str) -> str:
     """A key in a URL, as botocore writes it."""
     return quote(key.encode(), safe="/~")
 

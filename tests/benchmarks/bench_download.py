@@ -13,7 +13,7 @@ from tests.benchmarks.figures import Figure, Scale, Section
 from tests.infra.servers import S3Server, rclone_server
 from tests.jobs.made_job import make_job
 
-ROUNDS = 3
+ROUNDS = 2
 TRANSFERS = 16
 
 METHOD = """Images of a job, made of random bytes, in `rclone serve s3` on this machine, which serves both. *Download*:
@@ -27,8 +27,8 @@ def run(folder: Path, scale: Scale) -> Section:
     figures = []
     with rclone_server(folder / "served") as server:
         for label, count, size in (
-            ("1,000 images of 1.5 MB", scale.pick(1000, 4), 1_500_000),
-            ("4,000 images of 100 kB", scale.pick(4000, 8), 100_000),
+            ("1,500 images of 1.5 MB", scale.pick(1500, 4), 1_500_000),
+            ("6,000 images of 100 kB", scale.pick(6000, 8), 100_000),
         ):
             prefix = f"renders-{size}"
             make(server, prefix, count=count, size=size)
@@ -58,6 +58,7 @@ def make(server: S3Server, prefix: str, *, count: int, size: int) -> None:
         server.store(prefix),
         [f"image-{number:05d}" for number in range(count)],
         body_of=lambda _number: dice.randbytes(size),
+        batch=1024,
     )
 
 

@@ -110,6 +110,7 @@ def make_job(
     files: int = 1,
     submitted_at: datetime = NOW,
     body_of: Callable[[int], bytes] = picture,
+    batch: int = BATCH,
 ) -> tuple[Job, list[MadeImage]]:
     """Write a job with one image a row.
 
@@ -123,6 +124,7 @@ def make_job(
         files: over how many requests files the rows are spread.
         submitted_at: when it was frozen.
         body_of: makes the file of each row.
+        batch: images of one record, and rows of one row group.
     """
     digest = hashlib.sha256(repr((name, custom_ids)).encode()).hexdigest()
     job = Job(
@@ -132,7 +134,7 @@ def make_job(
         variants=(VARIANT,),
         variant_models=("synthetic",),
         output=Output(),
-        sizes=TaskSizes(batch=BATCH, largest=BATCH),
+        sizes=TaskSizes(batch=batch, largest=batch),
         images=len(custom_ids),
         request_files=files,
         submitted_at=submitted_at,
@@ -142,11 +144,11 @@ def make_job(
         Request(prompt=f"picture {row}", negative_prompt="", seed=row, variant=VARIANT)
         for row in range(len(custom_ids))
     ]
-    _write_requests(store, job, custom_ids, requests, files)
+    _write_requests(store, job, custom_ids, requests, files, batch)
     images = []
-    for task, start in enumerate(range(0, len(custom_ids), BATCH)):
+    for task, start in enumerate(range(0, len(custom_ids), batch)):
         images += _write_record(
-            store, job, task, custom_ids[start : start + BATCH], requests[start:], failed, missing, body_of
+            store, job, task, custom_ids[start : start + batch], requests[start:], failed, missing, body_of
         )
     store.put(job_key(job.id), job_to_json(job))
     rendered = len(images)
@@ -156,7 +158,7 @@ def make_job(
 
 
 def _write_requests(
-    store: Store, job: Job, custom_ids: Sequence[str | None], requests: Sequence[Request], files: int
+    store: Store, job: Job, custom_ids: Sequence[str | None], requests: Sequence[Request], files: int, group: int
 ) -> None:
     rows: list[dict[str, object]] = [
         {
@@ -183,7 +185,7 @@ def _write_requests(
     for number in range(files):
         sink = io.BytesIO()
         table = pa.Table.from_pylist(rows[number * share : (number + 1) * share], schema=schema())
-        pq.write_table(table, sink, row_group_size=2)
+        pq.write_table(table, sink, row_group_size=group)
         store.put(requests_key(job.id, number), sink.getvalue())
 
 
