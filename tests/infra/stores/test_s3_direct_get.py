@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -42,10 +43,10 @@ def test_object_that_is_in_parts_is_read_by_boto3(server: S3Server, connection: 
     """Its ETag is no hash of its content, so only a checksum can prove it."""
     body = secrets.token_bytes(6 * 2**20)
     upload = connection.client.create_multipart_upload(Bucket=server.bucket, Key="parts")["UploadId"]
-    whole = {"Bucket": server.bucket, "Key": "parts", "UploadId": upload}
-    part = connection.client.upload_part(**whole, PartNumber=1, Body=body)  # type: ignore[arg-type]
-    parts = [{"ETag": part["ETag"], "PartNumber": 1}]
-    connection.client.complete_multipart_upload(**whole, MultipartUpload={"Parts": parts})  # type: ignore[arg-type]
+    whole: Any = {"Bucket": server.bucket, "Key": "parts", "UploadId": upload}
+    part = connection.client.upload_part(**whole, PartNumber=1, Body=body)
+    parts: Any = [{"ETag": part["ETag"], "PartNumber": 1}]
+    connection.client.complete_multipart_upload(**whole, MultipartUpload={"Parts": parts})
     assert b"".join(connection.gets.chunks(server.bucket, "parts")) == body
     assert connection.gets.ready
 
