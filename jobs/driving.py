@@ -262,8 +262,9 @@ def stored_job(store: Store, job: str) -> Job:
         raise JobRefusedError(f"{store.uri} holds no job {job}; `spotrender list` shows those that it has") from None
 
 
-_INTERPRETER = ("sh", "-c", '[ -x "$0" ] || exec python "$@"; exec "$0" "$@"', sys.executable)
-"""The head's Python: the one of the same place as ours, or else the one on its PATH, as in a container."""
+def head_python(place: str) -> tuple[str, ...]:
+    """The first words of a command for a cluster's head: its Python at this place, else the one on its PATH."""
+    return ("sh", "-c", '[ -x "$0" ] || exec python "$@"; exec "$0" "$@"', place)
 
 
 def hand_over(job: Job, store: Store, *, address: str | None, workers: int | None) -> str:
@@ -276,7 +277,7 @@ def hand_over(job: Job, store: Store, *, address: str | None, workers: int | Non
 
     if address is None:
         raise ClusterRefusedError("--detach needs --address of the cluster's dashboard, such as http://10.0.0.5:8265")
-    command = [*_INTERPRETER, "-P", "-m", "jobs.driver", job.id, "--store", store.uri]
+    command = [*head_python(sys.executable), "-P", "-m", "jobs.driver", job.id, "--store", store.uri]
     if workers is not None:
         command += ["--workers", str(workers)]
     return submit_driver(address, submission_id=job.id, command=command)

@@ -55,7 +55,10 @@ def _files(wanted: Wanted, options: KubernetesOptions) -> dict[str, str]:
         for file in sorted((FOLDER / part).iterdir(), key=lambda one: one.name)
     }
     groups = worker_groups(wanted.pools, cloud=options.cloud)
-    patch = [{"op": "replace", "path": "/spec/workerGroupSpecs", "value": groups}]
+    patch: list[dict[str, Any]] = [{"op": "replace", "path": "/spec/workerGroupSpecs", "value": groups}]
+    for line in _head(options):  # reports then count it
+        price = {"name": "SPOTRENDER_HEAD_USD_PER_HOUR", "value": f"{line.usd_per_hour:f}"}
+        patch.append({"op": "add", "path": "/spec/headGroupSpec/template/spec/containers/0/env/-", "value": price})
     found["cluster/workers.yaml"] = _yaml(patch)
     found["cluster/kustomization.yaml"] = _yaml(_cluster(options))
     if options.kind == "job":

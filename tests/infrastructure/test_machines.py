@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pyarrow.dataset
 import pytest
 
@@ -15,6 +14,7 @@ from jobs.cli import run
 from tests.chaos.command import command
 from tests.chaos.manifest import write_manifest
 from tests.infrastructure.machines import Machines, machines
+from tests.infrastructure.strangers import OK, REFUSED, answer
 
 PROMPTS = 40
 NODES = """
@@ -22,7 +22,6 @@ nodes:
   - {type: small-pod, market: spot, max: 1, usd_per_hour: 0.12, gpu: cpu, provider: static}
   - {type: large-pod, market: on_demand, max: 1, usd_per_hour: 0.34, gpu: cpu, provider: static}
 """
-REFUSED = grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +53,6 @@ def _spotrender(cluster: Machines, words: Sequence[str], **environment: str) -> 
         return running.end()
 
 
-def _nodes(cluster: Machines, token: str | None) -> grpc.StatusCode:
-    """What the head answers to somebody who asks for its nodes."""
-    metadata = None if token is None else (("authorization", f"Bearer {token}"),)
-    with grpc.insecure_channel(cluster.address) as channel:
-        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetAllNodeInfo")
-        try:
-            ask(b"", timeout=30, metadata=metadata)
-        except grpc.RpcError as error:
-            code: grpc.StatusCode = error.code()
-            return code
-    return grpc.StatusCode.OK
-
-
 def _jobs(cluster: Machines, token: str | None) -> int:
     """The status with which the dashboard answers who asks for its jobs."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -84,7 +70,7 @@ def test_only_who_has_the_token_is_answered(cluster: Machines, job: Path) -> Non
     """The head made the token, readable to its user alone; without it neither Ray nor the Jobs API does anything."""
     assert stat.S_IMODE(cluster.token.stat().st_mode) == 0o600
     token = cluster.token.read_text()
-    assert [_nodes(cluster, one) for one in (None, "0" * 64, token)] == [REFUSED, REFUSED, grpc.StatusCode.OK]
+    assert [answer(cluster.address, one) for one in (None, "0" * 64, token)] == [REFUSED, REFUSED, OK]
     assert [_jobs(cluster, one) for one in (None, "0" * 64, token)] == [401, 403, 200]
     stranger = {"HOME": str(job.parent), "RAY_AUTH_MODE": "disabled"}
     code, said = _spotrender(cluster, ["submit", str(job), "--address", cluster.dashboard, "--detach"], **stranger)

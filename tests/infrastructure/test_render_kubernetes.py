@@ -44,6 +44,9 @@ def test_written_overlay_is_built_and_taken(
     assert list(groups[1]["template"]["spec"]["nodeSelector"].values()) == ["g7e.2xlarge"]
     for template in (spec["headGroupSpec"]["template"], *(group["template"] for group in groups)):
         assert [one["image"] for one in template["spec"]["containers"]] == ["reg.acme.com/x:1.2"]
+    environment = spec["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]
+    prices = [one["value"] for one in environment if one["name"] == "SPOTRENDER_HEAD_USD_PER_HOUR"]
+    assert prices == (["0.1008"] if cloud == "aws-eks" else [])
     annotations = documents["ServiceAccount/spotrender-worker"]["metadata"].get("annotations", {})
     assert list(annotations.values()) == (["role-w"] if roles else [])
 
