@@ -124,7 +124,7 @@ def _beside(wanted: Wanted, prices: _Prices, options: AwsOptions) -> tuple[Line,
     beside, workers = prices.beside, sum(pool.max for pool in wanted.pools)
     source = f"configs/heads.yaml ({beside.source}, {beside.as_of})"
     kinds = [
-        (f"disk of {options.head_disk_gib} GiB", 1, beside.disk_usd_per_hour(options.head_disk_gib)),
+        (f"disk of {options.head_gib} GiB", 1, beside.disk_usd_per_hour(options.head_gib)),
         (f"disk of {options.disk_gib} GiB", workers, beside.disk_usd_per_hour(options.disk_gib)),
     ]
     if not options.ssm:
@@ -147,7 +147,7 @@ def _head(head: HeadType, options: AwsOptions) -> NodeGroup:
         labels={"ray.io/market-type": "on-demand"},
         image=options.head_image,
         profile=options.head_profile,
-        disk_gib=options.head_disk_gib,
+        disk_gib=options.head_gib,
     )
 
 

@@ -93,6 +93,7 @@ class AwsOptions(Written):
     disk_gib: Annotated[int, _whole(20, 16_000)] = 100
     """Root volume of each worker."""
     head_disk_gib: Annotated[int, _whole(20, 16_000)] = 50
+    """At least; where the head has the workers' AMI, it has their disk, too, as an AMI may ask for more."""
     idle_minutes: Annotated[int, _whole(1, 1_440)] = 5
     """A node that has nothing to do for so long is ended."""
     key: Annotated[str, _text(_WORD, "my-key")] = ""
@@ -113,3 +114,8 @@ class AwsOptions(Written):
     def head_image(self) -> str:
         """AMI of the head."""
         return self.head_ami or (self.ami if self.image else _UBUNTU)
+
+    @property
+    def head_gib(self) -> int:
+        """Root volume of the head."""
+        return max(self.head_disk_gib, self.disk_gib) if self.head_image == self.ami else self.head_disk_gib

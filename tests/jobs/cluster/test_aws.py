@@ -34,6 +34,13 @@ def test_head_is_small_and_renders_nothing(tmp_path: Path, capsys: pytest.Captur
     assert "--dashboard-host=127.0.0.1" in start
 
 
+def test_head_that_shares_the_workers_image_has_room_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A container brings Amazon's image to the head too, which is larger than a plain Ubuntu."""
+    for options, gib in (((), 50), (("image=registry.example/spotrender:1.0",), 100)):
+        types = file_of(tmp_path, capsys, *options)["available_node_types"]
+        assert types["head"]["node_config"]["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == gib
+
+
 def test_workers_are_one_type_for_each_type_and_market(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Spot has the higher priority; labels are those that jobs ask for; nobody gets at credentials by IMDSv1."""
     types = file_of(tmp_path, capsys)["available_node_types"]
