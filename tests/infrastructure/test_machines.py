@@ -41,9 +41,10 @@ def cluster(job: Path) -> Iterator[Machines]:
     with machines(job.parent / "nodes") as found:
         found.start_head()
         found.joined("head")
+        # One after the other: nodes that start at the same time on one machine get in each other's way.
         found.start_worker("pod-a", "worker-small-pod-spot.sh")
-        found.start_worker("pod-b", "worker-large-pod-on-demand.sh")
         found.joined("pod-a")
+        found.start_worker("pod-b", "worker-large-pod-on-demand.sh")
         found.joined("pod-b")
         yield found
 
