@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from pipeline.lease_state import Owner
+from pipeline.driving.lease_state import Owner
 
 _PROC = Path("/proc")
 

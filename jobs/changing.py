@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.driving import lease_of, who_asks
-from jobs.jobfile_loading import Options, load
-from jobs.listing import find_job, read_job
+from jobs.jobfile.loading import Options, load
 from jobs.nearest import did_you_mean
 from jobs.terminal_text import duration
+from jobs.watching.listing import find_job, read_job
 from jobs.wiring import precision_problem, settings_of
 from pipeline.clock import SystemClock
-from pipeline.control import ask, latest_settings, put_settings
+from pipeline.driving.control import ask, latest_settings, put_settings
 from pipeline.errors import JobFileError
 from pipeline.job import Job, Settings
 from pipeline.ports import Store

@@ -9,23 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli_cluster import cluster_app
-from jobs.cli_compare import compare
-from jobs.cli_control import cancel, logs, pause, resume, retry, set_
-from jobs.cli_delivery import deliver, download
-from jobs.cli_diff import diff
-from jobs.cli_gc import gc
-from jobs.cli_gpus import fit, gpus
-from jobs.cli_images import verify
-from jobs.cli_models import models_app
-from jobs.cli_nightly import nightly_app
-from jobs.cli_output import complain
-from jobs.cli_plan import plan
-from jobs.cli_rehearse import rehearse
-from jobs.cli_report import report
-from jobs.cli_reproduce import reproduce
-from jobs.cli_submit import submit, validate
-from jobs.cli_watch import doctor, list_, status, wait
+from jobs.commands.cluster import cluster_app
+from jobs.commands.compare import compare
+from jobs.commands.control import cancel, logs, pause, resume, retry, set_
+from jobs.commands.delivery import deliver, download
+from jobs.commands.diff import diff
+from jobs.commands.gc import gc
+from jobs.commands.gpus import fit, gpus
+from jobs.commands.images import verify
+from jobs.commands.models import models_app
+from jobs.commands.nightly import nightly_app
+from jobs.commands.output import complain
+from jobs.commands.plan import plan
+from jobs.commands.rehearse import rehearse
+from jobs.commands.report import report
+from jobs.commands.reproduce import reproduce
+from jobs.commands.submit import submit, validate
+from jobs.commands.watch import doctor, list_, status, wait
 from jobs.console import EXIT_INTERRUPTED
 from pipeline import __version__
 from pipeline.errors import SpotrenderError, UserError

@@ -76,7 +76,7 @@ def wanted_images(files: list[Path], committed: "pa.Table") -> Iterator[Wanted]:
 
     Args:
         files: the requests files.
-        committed: `pipeline.checkpoint.committed_table` of the job.
+        committed: `pipeline.ledger.checkpoint.committed_table` of the job.
     """
     import numpy as np
     import pyarrow.compute as pc

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from jobs.node_offers import capped
+from jobs.prices.node_offers import capped
 from pipeline.errors import StoreUnavailableError
 from pipeline.job import Job, Settings
 from pipeline.layout import probe_key

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.driving import lease_of, who_asks
-from jobs.listing import find_job, read_job
 from jobs.undriven import living_driver, tell, undriven
-from jobs.wait import instant
-from pipeline.control import Order, ask
+from jobs.watching.listing import find_job, read_job
+from jobs.watching.wait import instant
+from pipeline.driving.control import Order, ask
 from pipeline.errors import JobRefusedError
 from pipeline.job import JobState
 from pipeline.ports import Clock, Store

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from jobs.driving import stored_requests
-from jobs.estimating import Estimate, estimate, missing_images
 from jobs.freezing import freeze
-from jobs.jobfile import JobFile
-from jobs.jobfile_loading import JOB_FILE_ENDINGS
-from jobs.listing import find_job, read_job
+from jobs.jobfile.jobfile import JobFile
+from jobs.jobfile.loading import JOB_FILE_ENDINGS
+from jobs.planning.estimating import Estimate, estimate, missing_images
 from jobs.shown_requests import ShownRequest, shown_requests
+from jobs.watching.listing import find_job, read_job
 from jobs.wiring import open_store, store_of
+from pipeline.driving.reuse import form
 from pipeline.job import Job
 from pipeline.plan import Plan
 from pipeline.ports import Store
 from pipeline.request_table import RequestTable
-from pipeline.reuse import form
 
 _MANIFEST_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".pq", ".txt", ".gz", ".zst")
 

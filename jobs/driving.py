@@ -19,30 +19,30 @@ from infra.logs.job_log import JobLog, logged
 from infra.process_identity import is_gone, this_process
 from infra.stores.measured import MeasuredStore
 from jobs.computing import IN_PROCESS, workers_of
-from jobs.delivering import deliver_at_end
+from jobs.delivery.delivering import deliver_at_end
 from jobs.following import Following
-from jobs.head_price import head_price
 from jobs.interrupt import interrupts_press
 from jobs.keeping import repeated
-from jobs.live_prices import priced_now, prices_of, pricing_of
-from jobs.month_spend import MonthSpend
-from jobs.price_files import billing_rules, storage_rates
-from jobs.report_page.writing import write_page
+from jobs.prices.head_price import head_price
+from jobs.prices.live_prices import priced_now, prices_of, pricing_of
+from jobs.prices.month_spend import MonthSpend
+from jobs.prices.price_files import billing_rules, storage_rates
+from jobs.reporting.page.writing import write_page
 from jobs.telling import Telling, telling
 from pipeline import __version__
 from pipeline.clock import SystemClock
-from pipeline.control import StoredOrders, latest_settings, put_settings
+from pipeline.driving.control import StoredOrders, latest_settings, put_settings
+from pipeline.driving.fenced_store import FencedStore
+from pipeline.driving.lease import Lease
+from pipeline.driving.orders import StopButton
+from pipeline.driving.run_job import World
+from pipeline.driving.standing_by import obey
 from pipeline.errors import ClusterRefusedError, JobRefusedError, NotFoundError
-from pipeline.fenced_store import FencedStore
 from pipeline.job import Job, NodeOffer, job_from_json
 from pipeline.layout import job_key, requests_key
-from pipeline.lease import Lease
-from pipeline.orders import StopButton
 from pipeline.ports import Clock, Store
 from pipeline.probe import probe_conditional
 from pipeline.request_table import RequestTable
-from pipeline.run_job import World
-from pipeline.standing_by import obey
 from pipeline.status import Status
 
 STORE_THREADS = 16

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from pipeline.driving.lease import RENEW_SECONDS, TTL_SECONDS, Lease
+from pipeline.driving.lease_state import SeenLease
+from pipeline.driving.orders import StopButton
 from pipeline.errors import StoreUnavailableError
 from pipeline.job import JobState
-from pipeline.lease import RENEW_SECONDS, TTL_SECONDS, Lease
-from pipeline.lease_state import SeenLease
-from pipeline.orders import StopButton
 from pipeline.ports import Clock, Store
 from pipeline.status import Status, read_status
 

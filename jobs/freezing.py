@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-from jobs.jobfile import JobFile
-from jobs.jobfile_model import DistilledEntry
+from jobs.jobfile.jobfile import JobFile
+from jobs.jobfile.model import DistilledEntry
+from jobs.jobfile.wildcard_files import wildcard_reader
 from jobs.performance import with_performance
 from jobs.profiles import profile_names, read_profile
 from jobs.token_counting import TokenCounter
-from jobs.wildcard_files import wildcard_reader
 from jobs.wiring import open_manifest, open_store, precision_problem, resolve_model, settings_of
 from pipeline.assignment import Output
 from pipeline.errors import ModelError

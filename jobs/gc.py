@@ -11,20 +11,20 @@ from decimal import Decimal
 from infra.process_identity import is_gone
 from jobs.driving import lease_of
 from jobs.durations import parse_duration
-from jobs.jobfile_values import LEAST_RETENTION_SECONDS
+from jobs.jobfile.values import LEAST_RETENTION_SECONDS
 from jobs.keeping import repeated
-from jobs.listing import find_job
-from jobs.price_files import storage_rates
+from jobs.prices.price_files import storage_rates
 from jobs.undriven import undriven
+from jobs.watching.listing import find_job
 from pipeline.clean_up.finding import Found, find
 from pipeline.clean_up.standing import Rules
 from pipeline.clean_up.sweeping import Cleaned, Sweeper
 from pipeline.clock import SystemClock
+from pipeline.driving.lease_state import SeenLease
 from pipeline.layout import SWEEPER, lease_key
-from pipeline.lease_state import SeenLease
 from pipeline.ports import Clock, Store
+from pipeline.pricing.storage_cost import StoreCalls, storage_cost
 from pipeline.probe import probe_conditional
-from pipeline.storage_cost import StoreCalls, storage_cost
 
 THREADS = 16
 """Calls of the store at the same time."""

@@ -3,8 +3,8 @@
 import shlex
 
 from jobs.gc import CleanUp
-from jobs.summary import next_lines, short_store, table
 from jobs.terminal_text import dollars, printable, size
+from jobs.watching.summary import next_lines, short_store, table
 
 _KINDS = {
     "records": "records of ended jobs (packed, word for word)",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pipeline.driving.orders import StopButton
 from pipeline.job import JobState
-from pipeline.orders import StopButton
 
 PAUSED_MESSAGE = "paused by the user; run the same submit again to go on"
 

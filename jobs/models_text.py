@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobs.summary import short_store
 from jobs.terminal_text import printable, size
+from jobs.watching.summary import short_store
 
 if TYPE_CHECKING:
     from jobs.pushing import Pushed

@@ -5,11 +5,11 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.estimating import missing_images
 from jobs.freezing import freeze
-from jobs.jobfile import JobFile
+from jobs.jobfile.jobfile import JobFile
+from jobs.planning.estimating import missing_images
 from jobs.wiring import open_store
-from pipeline.collected import collected_ids
+from pipeline.clean_up.collected import collected_ids
 from pipeline.imaging.encode import extension
 from pipeline.plan import Plan
 from pipeline.request_table import id_words

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from jobs.jobfile_model import DistilledEntry, PerformanceEntry
+from jobs.jobfile.model import DistilledEntry, PerformanceEntry
 from pipeline.distilled import Distilled, distilled_values
 from pipeline.errors import ModelError
 from pipeline.job import NodeOffer

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from jobs.jobfile_model import Defaults, DistilledEntry
-from jobs.jobfile_values import Count, FilledText, Precision, Side, Text, Usd
+from jobs.jobfile.model import Defaults, DistilledEntry
+from jobs.jobfile.values import Count, FilledText, Precision, Side, Text, Usd
+from jobs.jobfile.yaml_document import read_document
 from jobs.written import Written
-from jobs.yaml_document import read_document
 from pipeline.errors import JobFileError
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from jobs.computing import IN_PROCESS, size_of
 from jobs.controlling import Asked
 from jobs.driving import drive, hand_over, lease_of, stored_requests, who_asks
-from jobs.jobfile import JobFile
-from jobs.listing import find_job, read_job
+from jobs.jobfile.jobfile import JobFile
 from jobs.retrying import forgive
 from jobs.submit import SubmitResult, result_of
 from jobs.undriven import living_driver
+from jobs.watching.listing import find_job, read_job
 from jobs.wiring import resolve_model, settings_of
 from pipeline.clock import SystemClock
-from pipeline.control import Order, ask, latest_settings, put_settings
+from pipeline.driving.control import Order, ask, latest_settings, put_settings
 from pipeline.errors import JobRefusedError, ModelError
 from pipeline.job import Job, JobState, NodeOffer
 from pipeline.model import Model

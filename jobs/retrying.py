@@ -5,21 +5,21 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from jobs.listing import find_job, read_job
 from jobs.nearest import did_you_mean
 from jobs.undriven import tell, undriven
-from jobs.wait import instant
-from pipeline.buckets import read_records, record_infos
-from pipeline.checkpoint import ledger_tables
-from pipeline.commit import put_record
+from jobs.watching.listing import find_job, read_job
+from jobs.watching.wait import instant
+from pipeline.clean_up.packs import with_packed
 from pipeline.errors import JobRefusedError
 from pipeline.job import Job, JobState
 from pipeline.layout import record_task
-from pipeline.packs import with_packed
+from pipeline.ledger.buckets import read_records, record_infos
+from pipeline.ledger.checkpoint import ledger_tables
 from pipeline.plan import task_number
 from pipeline.ports import Clock, Store
 from pipeline.record import Cause, Outcome, Record
 from pipeline.status import Status, read_status
+from pipeline.working.commit import put_record
 
 THREADS = 16
 """Records read at the same time."""

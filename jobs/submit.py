@@ -11,18 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from jobs.computing import IN_PROCESS, size_of
-from jobs.delivering import deliver_at_end, is_delivered
+from jobs.delivery.delivering import deliver_at_end, is_delivered
 from jobs.driving import drive, hand_over, is_driven, unconditional_warning, who_asks
-from jobs.estimating import Estimate, estimate, missing_images
-from jobs.expecting import planned
 from jobs.freezing import Frozen, freeze
-from jobs.head_price import head_price
-from jobs.jobfile import JobFile
+from jobs.jobfile.jobfile import JobFile
+from jobs.planning.estimating import Estimate, estimate, missing_images
+from jobs.planning.expecting import planned
+from jobs.prices.head_price import head_price
+from jobs.prices.spending import spent_on
 from jobs.shown_requests import ShownRequest, first_requests
-from jobs.spending import spent_on
 from jobs.wanted_again import wanted_status
 from jobs.wiring import open_store, resolve_here_first, resolve_model
-from pipeline.control import Order, ask, latest_settings, put_settings
+from pipeline.driving.control import Order, ask, latest_settings, put_settings
 from pipeline.errors import AlreadyExistsError, JobRefusedError
 from pipeline.estimates.quote import Dollars
 from pipeline.job import Job, JobState, Settings, job_from_json, job_to_json

@@ -10,10 +10,10 @@ from typing import Any
 from infra.logs.masking import without_secrets
 from infra.notifiers.messenger import END_SECONDS, Messenger
 from infra.notifiers.table import open_notifier, target_of
+from pipeline.driving.news_watch import NewsWatch
 from pipeline.errors import LeaseLostError, NotToldError, SpotrenderError
 from pipeline.job import Settings
 from pipeline.news import News
-from pipeline.news_watch import NewsWatch
 from pipeline.status import Status
 
 _QUIET_SECONDS = 2.0

@@ -9,10 +9,10 @@ from typing import Any
 from jobs.driving import lease_of
 from jobs.following import POLL_SECONDS
 from pipeline.clock import SystemClock
+from pipeline.driving.lease import TTL_SECONDS, Lease
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import JobRefusedError
 from pipeline.layout import status_key
-from pipeline.lease import TTL_SECONDS, Lease
-from pipeline.lease_state import Owner
 from pipeline.ports import Clock, Store
 from pipeline.status import Status, status_to_json
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from jobs.committed import expected_hash
 from jobs.parallel import in_order
-from jobs.status import JobView
 from jobs.undriven import tell, undriven
+from jobs.watching.status import JobView
 from pipeline.errors import JobRefusedError, NotFoundError
 from pipeline.job import Job, JobState
 from pipeline.layout import record_key, record_task
@@ -96,8 +96,8 @@ def verify(
     """
     import pyarrow.compute as pc
 
-    from pipeline.checkpoint import committed_table
-    from pipeline.collected import named_collected
+    from pipeline.clean_up.collected import named_collected
+    from pipeline.ledger.checkpoint import committed_table
 
     look = _look_quickly if quick else _look
     findings: list[Finding] = []

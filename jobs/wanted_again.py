@@ -5,12 +5,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobs.driving import who_asks
+from pipeline.clean_up.sweep import heed_clean_up
 from pipeline.clock import SystemClock
-from pipeline.control import Order, ask
+from pipeline.driving.control import Order, ask
 from pipeline.errors import JobRefusedError
 from pipeline.ports import Clock, Store
 from pipeline.status import Status, read_status
-from pipeline.sweep import heed_clean_up
 
 
 def wanted_status(store: Store, job: str, *, clock: Clock | None = None) -> Status | None:

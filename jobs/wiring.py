@@ -10,10 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from jobs.jobfile import JobFile
-from jobs.jobfile_notify import targets
+from jobs.jobfile.jobfile import JobFile
+from jobs.jobfile.notify import targets
 from jobs.nearest import did_you_mean
-from jobs.node_offers import capped, node_offers
+from jobs.prices.node_offers import capped, node_offers
 from jobs.profiles import ModelProfile, node_types, profile_names, read_profile
 from pipeline.errors import JobFileError, ModelError, NotFoundError, StoreRefusedError, StoreUnavailableError
 from pipeline.job import NodeOffer, Settings

@@ -11,9 +11,9 @@ from typing import Any
 import rfc8785
 
 from pipeline.assignment import Output
+from pipeline.ledger.type_figures import Expected, expected_from_values
 from pipeline.model import Model
 from pipeline.request import Lora, Variant
-from pipeline.type_figures import Expected, expected_from_values
 
 JOB_SCHEMA = 1
 """Version of `job.json` and of the settings files."""

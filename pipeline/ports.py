@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.assignment import Assignment
-from pipeline.compile_decision import CompileTerms
 from pipeline.events import WorkerEvent
 from pipeline.job import NodeOffer
 from pipeline.model import Model
@@ -21,6 +20,7 @@ from pipeline.news import News
 from pipeline.performance import Levers
 from pipeline.record import GpuUse, Profile
 from pipeline.request import Request, Variant
+from pipeline.working.compile_decision import CompileTerms
 
 PutMode = Literal["create", "overwrite"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.job import JobState
 from pipeline.layout import job_folder, status_key
+from pipeline.ledger.type_figures import TypeFigures, figures_from_values
 from pipeline.ports import Store
-from pipeline.storage_cost import StorageCost, storage_from_values
-from pipeline.type_figures import TypeFigures, figures_from_values
+from pipeline.pricing.storage_cost import StorageCost, storage_from_values
 
 STATUS_SCHEMA = 1
 """Version of the JSON form."""

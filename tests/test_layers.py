@@ -31,8 +31,8 @@ ROOMS = {
     "peft": TORCH,
     "typer": ("jobs",),
     "apprise": ("infra.notifiers",),
-    "altair": ("jobs.report_page",),
-    "vl_convert": ("jobs.report_page",),
+    "altair": ("jobs.reporting.page",),
+    "vl_convert": ("jobs.reporting.page",),
     "duckdb": ("pipeline.reports",),
 }
 """Library -> where it may be imported; `jobs.doctor` looks at versions and devices, and only lazily."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 import infra.providers
 import jobs
 import pipeline
-from pipeline.ledger_schema import IMAGES, NODES
+from pipeline.ledger.schema import IMAGES, NODES
 
 _MONEY = ("usd", "price", "cost", "nano", "accrued", "billable", "billed", "budget")
 _HEAVY = ("pipeline.renderers.diffusion", "pipeline.renderers.dry_run")

@@ -16,7 +16,7 @@ from pipeline.model import Model
 from pipeline.ports import Clock, Renderer, Store
 from pipeline.record import Node
 from pipeline.renderers.table import renderer_kind
-from pipeline.worker import Worker
+from pipeline.working.worker import Worker
 
 _MOST_ENCODE_THREADS = 8
 """More encode faster than any GPU draws."""

@@ -23,7 +23,7 @@ from pipeline.events import AttemptEnded, WorkerEvent, WorkerLost, WorkerReady, 
 from pipeline.job import NodeOffer
 from pipeline.ports import Clock
 from pipeline.record import Cause
-from pipeline.worker import Worker
+from pipeline.working.worker import Worker
 
 _POLL_SECONDS = 0.5
 

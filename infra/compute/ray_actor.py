@@ -16,7 +16,7 @@ from pipeline.assignment import Assignment
 from pipeline.clock import SystemClock
 from pipeline.events import Heartbeat, WorkerEvent, WorkerLost
 from pipeline.record import Cause
-from pipeline.worker import Worker
+from pipeline.working.worker import Worker
 
 _LOG = logging.getLogger(__name__)
 

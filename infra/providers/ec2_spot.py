@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from infra.providers.ec2_answers import asked, price_of
 from pipeline.errors import PriceUnknownError
-from pipeline.prices import Priced
-from pipeline.tariff import PriceStep
+from pipeline.pricing.prices import Priced
+from pipeline.pricing.tariff import PriceStep
 
 SOURCE: Final = "EC2 spot price history"
 

@@ -13,8 +13,8 @@ from infra.providers.ec2_answers import price_of
 from pipeline.errors import NotFoundError, PriceUnknownError, StoreRefusedError, StoreUnavailableError
 from pipeline.layout import price_key
 from pipeline.ports import Clock, Store
-from pipeline.prices import Priced
-from pipeline.tariff import PriceStep
+from pipeline.pricing.prices import Priced
+from pipeline.pricing.tariff import PriceStep
 
 _LOG = logging.getLogger(__name__)
 _SCHEMA = 1
@@ -34,7 +34,7 @@ class PriceSource(Protocol):
     """How late a step may become known."""
 
     def steps(self, wanted: Priced, *, from_ns: int, until_ns: int, now_ns: int) -> tuple[PriceStep, ...]:
-        """See `pipeline.prices.Quote`. Raises: PriceUnknownError."""
+        """See `pipeline.pricing.prices.Quote`. Raises: PriceUnknownError."""
 
 
 class CachedPrices:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.prices import Priced, Quote
-from pipeline.tariff import FOREVER, PriceStep
+from pipeline.pricing.prices import Priced, Quote
+from pipeline.pricing.tariff import FOREVER, PriceStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

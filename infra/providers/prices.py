@@ -10,7 +10,7 @@ from infra.providers.price_cache import CachedPrices, PriceSource
 from infra.providers.price_table import PriceTable
 from pipeline.errors import PriceUnknownError
 from pipeline.ports import Clock, Store
-from pipeline.prices import Priced, Quote
+from pipeline.pricing.prices import Priced, Quote
 
 PRICE_SOURCES: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
@@ -42,7 +42,7 @@ def price_source(provider: str, market: str, clients: Callable[[str, str], Any] 
 
 
 class ProviderPrices:
-    """Implements `pipeline.prices.Prices`.
+    """Implements `pipeline.pricing.prices.Prices`.
 
     Args:
         table: stands in where a provider does not tell.

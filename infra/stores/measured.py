@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pipeline.errors import StoreRefusedError, StoreUnavailableError
 from pipeline.ports import ObjectInfo, PutMode, Ranged, Store
-from pipeline.storage_cost import StoreCalls, calls_of
+from pipeline.pricing.storage_cost import StoreCalls, calls_of
 from pipeline.store_use import Used
 
 _T = TypeVar("_T")

@@ -21,7 +21,7 @@ from infra.stores.s3_parts import PART_ATTEMPTS, PART_THREADS, calls_for, upload
 from infra.stores.s3_put import one_put
 from pipeline.errors import AlreadyExistsError, NotFoundError, StoreRefusedError
 from pipeline.ports import ObjectInfo, PutMode
-from pipeline.storage_cost import StoreCalls
+from pipeline.pricing.storage_cost import StoreCalls
 
 _T = TypeVar("_T")
 

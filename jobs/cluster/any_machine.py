@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator
 
 from jobs.cluster.target import Line, Pool
-from jobs.jobfile_values import shown
+from jobs.jobfile.values import shown
 from pipeline.errors import JobFileError
 
 NO_HEAD_PRICE: Final = "the head is not counted, as its price is not known: --with head_usd_per_hour=0.05 says it"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from jobs.jobfile_values import shown
+from jobs.jobfile.values import shown
 from jobs.written import Written
 
 _WORD = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from jobs.jobfile_values import Count, FilledText, UsdLimit
-from jobs.price_files import AsOf
+from jobs.jobfile.values import Count, FilledText, UsdLimit
+from jobs.jobfile.yaml_document import read_document
+from jobs.prices.price_files import AsOf
 from jobs.written import Written
-from jobs.yaml_document import read_document
 from pipeline.errors import JobFileError
 
 HOURS_PER_MONTH = 730

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from jobs.jobfile import JobFile
-from jobs.jobfile_values import shown
+from jobs.jobfile.jobfile import JobFile
+from jobs.jobfile.values import shown
 from pipeline.errors import JobFileError
 
 MOST_BYTES = 900_000

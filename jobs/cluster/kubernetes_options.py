@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from jobs.cluster.any_machine import HeadPrice
-from jobs.jobfile_values import choice, shown
+from jobs.jobfile.values import choice, shown
 from jobs.written import Written
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from jobs.jobfile_values import shown
+from jobs.jobfile.values import shown
 from jobs.nearest import did_you_mean
 from jobs.written import Written
 from pipeline.errors import JobFileError

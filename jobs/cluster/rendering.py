@@ -9,9 +9,9 @@ from pathlib import Path
 from jobs.cluster.rendering_mark import MARK
 from jobs.cluster.table import target
 from jobs.cluster.target import Line, Pool, Rendering, Wanted
-from jobs.jobfile import JobFile, NodeEntry
-from jobs.node_offers import capped, node_offers
-from jobs.planning import plan_job
+from jobs.jobfile.jobfile import JobFile, NodeEntry
+from jobs.planning.planning import plan_job
+from jobs.prices.node_offers import capped, node_offers
 from jobs.profiles import node_types
 from pipeline.errors import JobFileError
 from pipeline.job import NodeOffer

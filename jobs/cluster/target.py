@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from infra.compute.ray_demand import node_labels
-from jobs.jobfile import JobFile
+from jobs.jobfile.jobfile import JobFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jobs.committed import COMMITTED_COLUMNS, Wanted, fetch_requests, names_of, wanted_images
 from jobs.delivery.selection import Selection, Survey, survey
 from jobs.delivery.target import Arrival, Fate, Target
-from jobs.jobfile_deliver import MOST_LINK_SECONDS
+from jobs.jobfile.deliver import MOST_LINK_SECONDS
 from jobs.parallel import in_order
 from pipeline.errors import JobFileError, JobRefusedError, NotFoundError, SpotrenderError, UserError
 from pipeline.job import Job
@@ -95,7 +95,7 @@ def hand_over(
         JobRefusedError: the job's requests are not in the store.
     """
     from jobs.delivery.index import Index
-    from pipeline.collected import named_collected
+    from pipeline.clean_up.collected import named_collected
 
     links = order.links
     if links is not None and not target.gives_links:
@@ -164,7 +164,7 @@ def ordered_images(store: Store, job: Job, order: Order) -> Iterator[Ordered]:
         JobFileError: the names make no sense.
         JobRefusedError: the job's requests are not in the store.
     """
-    from pipeline.checkpoint import committed_table
+    from pipeline.ledger.checkpoint import committed_table
 
     with tempfile.TemporaryDirectory(prefix="spotrender-") as temporary:
         with ThreadPoolExecutor(THREADS) as executor:

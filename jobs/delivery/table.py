@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from jobs.delivery.handing_over import HandedOver, Order
 from jobs.delivery.selection import Survey
-from jobs.price_files import egress_note
-from jobs.summary import COLLECTED_HINT, table
+from jobs.prices.price_files import egress_note
 from jobs.terminal_text import printable, size
+from jobs.watching.summary import COLLECTED_HINT, table
 
 MOST_BAD = 20
 """Lines of bad images."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from jobs.jobfile_notify import targets
+from jobs.jobfile.notify import targets
 from jobs.nightly.nightly_file import Entry, NightlyFile
 from jobs.nightly.state import DigestState, EntryBook, EntryState, Run
 from jobs.telling import tell_at_once

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ValidationError, field_validator, model_validator
 
-from jobs.jobfile import MAX_NAME, NAME, Budget, JobFile, slug
-from jobs.jobfile_loading import Options, PerRun, load, located, problem_lines
-from jobs.jobfile_notify import NotifyEntry
-from jobs.jobfile_values import Count, FilledText, Retention, UsdLimit, choice, shown
+from jobs.jobfile.jobfile import MAX_NAME, NAME, Budget, JobFile, slug
+from jobs.jobfile.loading import Options, PerRun, load, located, problem_lines
+from jobs.jobfile.notify import NotifyEntry
+from jobs.jobfile.values import Count, FilledText, Retention, UsdLimit, choice, shown
+from jobs.jobfile.yaml_document import Place, read_document
 from jobs.nightly.schedule import Schedule, cron_problem, zone_of
 from jobs.written import Written
-from jobs.yaml_document import Place, read_document
 from pipeline.errors import JobFileError
 
 _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")

@@ -3,7 +3,7 @@
 import os
 from datetime import datetime
 
-from jobs.jobfile_notify import targets
+from jobs.jobfile.notify import targets
 from jobs.nightly.nightly_file import Entry
 from jobs.telling import tell_at_once
 from pipeline.news import Occasion, news_of

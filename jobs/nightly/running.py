@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from infra.process_identity import is_gone, this_process
-from jobs.listing import read_job
 from jobs.nightly.deciding import Decision, as_seen, decide
 from jobs.nightly.nightly_file import Entry, NightlyFile
 from jobs.nightly.schedule import Now
 from jobs.nightly.state import EntryBook, EntryState, Run
-from jobs.status import view
 from jobs.terminal_text import printable
+from jobs.watching.listing import read_job
+from jobs.watching.status import view
 from jobs.wiring import open_store
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import JobRefusedError, RetriedError, UserError
 from pipeline.job import JobState
-from pipeline.lease_state import Owner
 from pipeline.news import Occasion
 from pipeline.ports import Clock, Store
 from pipeline.status import read_status

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from jobs.jobfile_values import shown
+from jobs.jobfile.values import shown
 from jobs.nearest import did_you_mean
 
 _EXAMPLE = '"0 2 * * *" (minute, hour, day, month, day of the week)'

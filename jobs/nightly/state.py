@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import AlreadyExistsError, JobRefusedError, NotFoundError
 from pipeline.layout import nightly_key
-from pipeline.lease_state import Owner
 from pipeline.ports import Store
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.jobfile_values import shown
-from jobs.listing import list_jobs
+from jobs.jobfile.values import shown
 from jobs.profiles import profile_names, read_profile
+from jobs.watching.listing import list_jobs
 from jobs.wiring import resolve_model
 from pipeline.assignment import Output
-from pipeline.checkpoint import committed_table
 from pipeline.errors import ImageFileError, ModelError, NotFoundError
 from pipeline.job import Job
 from pipeline.layout import record_key
+from pipeline.ledger.checkpoint import committed_table
 from pipeline.manifest.problems import FieldError
 from pipeline.manifest.row import FIELDS
 from pipeline.model import Model

@@ -19,17 +19,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from jobs.comparing.picture_difference import psnr, ssim
 from jobs.driving import drive
 from jobs.freezing import Frozen
-from jobs.jobfile import JobFile
-from jobs.picture_difference import psnr, ssim
+from jobs.jobfile.jobfile import JobFile
 from jobs.reproducing.origin import Origin, check_plausible, origin_of
 from jobs.submit import enter
 from jobs.wiring import open_store, settings_of
-from pipeline.buckets import read_records, record_infos
 from pipeline.errors import ImageFileError, JobRefusedError
 from pipeline.imaging.metadata import read_request
 from pipeline.job import Job, JobState, TaskSizes
+from pipeline.ledger.buckets import read_records, record_infos
 from pipeline.manifest.table import schema
 from pipeline.ports import Store
 from pipeline.record import Outcome, Profile, Record

@@ -1,8 +1,8 @@
 """What `reproduce` prints."""
 
 from jobs.reproducing.reproduce import Reproduced
-from jobs.summary import table
 from jobs.terminal_text import printable
+from jobs.watching.summary import table
 
 _VERDICTS = {
     "identical": "identical: the same bytes",

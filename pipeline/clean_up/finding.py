@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pipeline.buckets import is_sealed
 from pipeline.clean_up.needs import (
     IMAGE_KEY,
     NO_FILES,
@@ -25,6 +24,7 @@ from pipeline.clean_up.needs import (
 from pipeline.clean_up.standing import SETTLED, Free, JobStand, Rules, Stand, stand_of
 from pipeline.job import Job
 from pipeline.layout import MODEL_BLOBS, is_job_id, job_folder, lease_key, record_task
+from pipeline.ledger.buckets import is_sealed
 from pipeline.plan import task_number
 from pipeline.ports import ObjectInfo, Store
 from pipeline.pushed_models import list_weights

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.checkpoint import ledger_tables
 from pipeline.errors import JobRefusedError, NotFoundError
 from pipeline.job import Job
 from pipeline.layout import job_folder
+from pipeline.ledger.checkpoint import ledger_tables
 from pipeline.ports import Store
 from pipeline.request_table import id_words
 

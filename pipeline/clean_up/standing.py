@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from pipeline.control import latest_settings
+from pipeline.driving.control import latest_settings
+from pipeline.driving.lease_state import SeenLease, read_lease
 from pipeline.errors import JobRefusedError, NotFoundError
 from pipeline.job import Job, job_from_json
 from pipeline.layout import control_key, job_folder, job_key
-from pipeline.lease_state import SeenLease, read_lease
 from pipeline.ports import ObjectInfo, Store
 from pipeline.status import Status, status_from_json
 

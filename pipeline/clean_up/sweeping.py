@@ -12,18 +12,18 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.clean_up.collected import add_collected
 from pipeline.clean_up.finding import Found, find
 from pipeline.clean_up.needs import NO_FILES, among, files_of
 from pipeline.clean_up.standing import JobStand, Rules
+from pipeline.clean_up.sweep import Phase, Sweep, put_sweep
 from pipeline.clean_up.tidying import Tidied, tidy_job, tidy_store
-from pipeline.collected import add_collected
+from pipeline.driving.lease import TTL_SECONDS, Lease
+from pipeline.driving.lease_state import SeenLease, read_lease
+from pipeline.driving.reuse import drop_from_index
 from pipeline.layout import lease_key, status_key, sweep_key
-from pipeline.lease import TTL_SECONDS, Lease
-from pipeline.lease_state import SeenLease, read_lease
 from pipeline.ports import Clock, Store
-from pipeline.reuse import drop_from_index
 from pipeline.status import Status, status_to_json
-from pipeline.sweep import Phase, Sweep, put_sweep
 
 WAIT_SECONDS: Final = TTL_SECONDS + 5
 """Between the two looks: longer than a lease, so that it shows which of them are still held."""

@@ -5,16 +5,16 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.buckets import bucket_name, read_records, record_infos, sealed_buckets, told_table
 from pipeline.clean_up.finding import Leftover, unnamed_weights
+from pipeline.clean_up.packs import pack, unpack, with_packed
 from pipeline.clean_up.standing import JobStand
+from pipeline.driving.lease import Lease
 from pipeline.job import Job
 from pipeline.layout import lease_key, packed_key, record_name, record_task
-from pipeline.lease import Lease
-from pipeline.packs import pack, unpack, with_packed
+from pipeline.ledger.buckets import bucket_name, read_records, record_infos, sealed_buckets, told_table
+from pipeline.ledger.tally import StoredRecord
 from pipeline.plan import task_number
 from pipeline.ports import ObjectInfo, Store
-from pipeline.tally import StoredRecord
 
 _FOUND_IN = ["task_id", "image_id", "outcome", "key", "record"]
 """What a sealed bucket must say as its records do, before they are packed."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from pipeline.pricing.storage_cost import StorageCost
 from pipeline.reports.gpu_usage import GpuUsage
-from pipeline.storage_cost import StorageCost
 
 NS_PER_HOUR = Decimal(3_600_000_000_000)
 

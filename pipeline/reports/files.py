@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import NotFoundError
 from pipeline.layout import is_job_id
-from pipeline.ledger_schema import IMAGES, LATER_COLUMNS, LATER_IMAGE_COLUMNS, LEDGER_SCHEMA, NODES
+from pipeline.ledger.schema import IMAGES, LATER_COLUMNS, LATER_IMAGE_COLUMNS, LEDGER_SCHEMA, NODES
 from pipeline.ports import Store
 
 Kind = Literal["images", "nodes"]

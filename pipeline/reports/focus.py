@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.ledger_schema import CATEGORIES
-from pipeline.money import nano_usd, split, usd
+from pipeline.ledger.schema import CATEGORIES
+from pipeline.pricing.money import nano_usd, split, usd
 from pipeline.reports.focus_columns import FOCUS, FOCUS_VERSION
 
 _NS_PER_HOUR = 3_600_000_000_000

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import duckdb
 
-from pipeline.ledger_schema import CATEGORIES
-from pipeline.overhead import told_overhead
+from pipeline.ledger.schema import CATEGORIES
+from pipeline.pricing.overhead import told_overhead
 from pipeline.reports.advice import advise
 from pipeline.reports.by import NODE_KEYS, By, parse_by
 from pipeline.reports.figures import Failure, Group, ListPrice, Report, Saved

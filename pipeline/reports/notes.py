@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from pipeline.ledger_schema import CATEGORIES
+from pipeline.ledger.schema import CATEGORIES
 from pipeline.reports.by import By
 from pipeline.reports.ledger import Ledger
 

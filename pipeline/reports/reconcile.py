@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from pipeline.money import NANO, nano_usd, split, usd
+from pipeline.pricing.money import NANO, nano_usd, split, usd
 from pipeline.reports.bill import Bill, Billed
 from pipeline.reports.focus import gpus_of_node
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from pipeline.pricing.storage_cost import StorageCost, StorageRates, StoreCalls, storage_cost
 from pipeline.record import COLLECTED
 from pipeline.reports.ledger import Ledger
-from pipeline.storage_cost import StorageCost, StorageRates, StoreCalls, storage_cost
 
 _MOST_CALLS = 10**15
 _MOST_USD = 10**6

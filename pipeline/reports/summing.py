@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
+from pipeline.ledger.schema import CATEGORIES, STARTUP_PARTS
 from pipeline.reports.by import By
 from pipeline.reports.figures import Group
 from pipeline.reports.ledger import Ledger

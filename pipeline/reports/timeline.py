@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from pipeline.ledger_schema import CATEGORIES
+from pipeline.ledger.schema import CATEGORIES
 from pipeline.reports.by import NODE_KEYS
 from pipeline.reports.figures import Session, Slot
 from pipeline.reports.ledger import Ledger

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from infra.compute.gpu_gauge import open_gauge
-from jobs.catalogue import read_catalogue
+from jobs.planning.catalogue import read_catalogue
 from pipeline.estimates.throughput import REACHED
 from pipeline.estimates.work import work_of
 from pipeline.performance import PROFILES, Levers

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobs.jobfile_loading import Options, load
-from jobs.planning import plan_job
+from jobs.jobfile.loading import Options, load
+from jobs.planning.planning import plan_job
 from jobs.submit import validate
 from tests.benchmarks.bench_validate import write_rows
 from tests.benchmarks.child import in_child

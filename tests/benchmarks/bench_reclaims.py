@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jobs.jobfile_loading import Options, load
-from jobs.rehearse import Reclaims, rehearse
+from jobs.jobfile.loading import Options, load
+from jobs.rehearsing.rehearse import Reclaims, rehearse
 from tests.benchmarks.child import in_child
 from tests.benchmarks.figures import Figure, Scale, Section, spread
 

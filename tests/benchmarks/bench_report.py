@@ -48,7 +48,7 @@ def run(folder: Path, scale: Scale) -> Section:
 def report(store: str, images: int, usd: str) -> dict[str, Any]:
     """The report's process."""
     from infra.stores.local import LocalStore
-    from jobs.report import reported
+    from jobs.reporting.report import reported
 
     started = time.perf_counter()
     with reported(LocalStore(store)) as made:

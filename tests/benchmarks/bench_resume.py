@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import submit
 from pipeline.status import Status
 from tests.benchmarks.bench_validate import write_rows

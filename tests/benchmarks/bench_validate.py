@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import validate
 from tests.benchmarks.child import in_child
 from tests.benchmarks.figures import Figure, Scale, Section

@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.freezing import Frozen, freeze
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import enter
 from jobs.wiring import open_store
-from pipeline.accounts import Accounts
-from pipeline.buckets import seal
 from pipeline.events import WorkerReady, WorkerStarting
 from pipeline.job import Job
 from pipeline.layout import image_key, record_key
+from pipeline.ledger.accounts import Accounts
+from pipeline.ledger.buckets import seal
+from pipeline.ledger.tally import StoredRecord
 from pipeline.plan import Plan, Task
 from pipeline.record import Node, Outcome, Profile, Record, RecordedImage, record_to_json
-from pipeline.tally import StoredRecord
 
 LAST_RECORDS = 1000
 """So many are in buckets that are still open."""

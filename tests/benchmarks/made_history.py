@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.ledger_schema import CATEGORIES, IMAGES, NODES, ledger_file
+from pipeline.ledger.schema import CATEGORIES, IMAGES, NODES, ledger_file
 
 BUCKET = 4096
 NODES_OF_A_JOB = 20

@@ -16,16 +16,16 @@ from typing import Any
 
 import pyarrow as pa
 
-import pipeline.run_job
-from jobs.jobfile_loading import Options, load
+import pipeline.driving.run_job
+from jobs.jobfile.loading import Options, load
 from jobs.submit import submit
 from jobs.wiring import open_store
-from pipeline.accounts import Accounts
-from pipeline.bookkeeping import Bookkeeping
-from pipeline.checkpoint import ledger_tables
 from pipeline.job import JobState, job_from_json
 from pipeline.layout import job_key
-from pipeline.ledger_schema import NODES
+from pipeline.ledger.accounts import Accounts
+from pipeline.ledger.bookkeeping import Bookkeeping
+from pipeline.ledger.checkpoint import ledger_tables
+from pipeline.ledger.schema import NODES
 from pipeline.status import Status
 from tests.benchmarks.child import in_child
 from tests.benchmarks.processes import CpuLook
@@ -133,7 +133,7 @@ class _NoLedger(Bookkeeping):
 def drive(job_file: str, *, ledger: bool = True) -> dict[str, Any]:
     """The driver's process."""
     if not ledger:
-        setattr(pipeline.run_job, "Bookkeeping", _NoLedger)  # noqa: B010 - a driver of this process alone
+        setattr(pipeline.driving.run_job, "Bookkeeping", _NoLedger)  # noqa: B010 - a driver of this process alone
     watch, begun_ns = _Watch(), time.time_ns()
     result = submit(load(job_file, Options()), on_status=watch.hear)
     ended_ns = time.time_ns()

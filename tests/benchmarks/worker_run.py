@@ -13,7 +13,7 @@ from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.record import Node
 from pipeline.request import Request
-from pipeline.worker import Worker
+from pipeline.working.worker import Worker
 from tests.benchmarks.random_renderer import random_request
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from infra.compute.local_cluster import LocalCluster, LocalNode, local_cluster
-from jobs.reclaiming import node_labels
+from jobs.rehearsing.reclaiming import node_labels
 from tests.chaos.command import Command, command
 from tests.chaos.outside import OutsideView
 from tests.chaos.script import Event

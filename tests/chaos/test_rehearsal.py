@@ -6,7 +6,7 @@ import psutil
 
 from infra.compute.local_cluster import local_cluster
 from infra.stores.local import LocalStore
-from jobs.survey import survey
+from jobs.rehearsing.survey import survey
 from tests.chaos.command import command
 from tests.chaos.manifest import write_manifest
 

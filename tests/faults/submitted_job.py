@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import SubmitResult, submit
 from pipeline.layout import records_prefix
 from pipeline.ports import Store

@@ -8,10 +8,10 @@ import pytest
 
 from infra.stores.retry import RetryPolicy
 from infra.stores.s3 import S3Store
-from pipeline.commit import put_record
 from pipeline.errors import AlreadyExistsError, StoreUnavailableError
 from pipeline.layout import record_key
 from pipeline.record import driver_record, record_to_json
+from pipeline.working.commit import put_record
 from tests.faults.proxy import FaultProxy, fault_proxy
 from tests.infra.servers import S3Server, moto_server
 

@@ -12,8 +12,8 @@ from pipeline.events import AttemptEnded, Bottleneck, DeviceWaits, WorkerEvent
 from pipeline.job import JobState
 from pipeline.record import Cause, Outcome
 from pipeline.request import Request
-from pipeline.stages import ThreadStages
-from pipeline.worker import Worker
+from pipeline.working.stages import ThreadStages
+from pipeline.working.worker import Worker
 from tests.pipeline.driven_job import Studio, WatchedCompute
 from tests.pipeline.single_worker import Wrapped, assignment, load_synthetic, node, synthetic_model
 

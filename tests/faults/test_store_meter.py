@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra.stores.s3 import S3Store
-from jobs.listing import job_ids
-from jobs.report import reported
+from jobs.reporting.report import reported
+from jobs.watching.listing import job_ids
 from pipeline.status import read_status
 from tests.faults.proxy import FaultProxy, fault_proxy
 from tests.faults.submitted_job import check_each_image_once, small_job

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from infra.process_identity import is_gone, this_process
-from pipeline.lease_state import Owner
+from pipeline.driving.lease_state import Owner
 
 ASK = "from infra.process_identity import this_process; print(repr(this_process()), flush=True); input()"
 

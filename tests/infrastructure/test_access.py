@@ -18,7 +18,7 @@ from infra.compute.local_cluster import local_cluster
 from infra.stores.s3 import S3Store
 from infra.stores.s3_client import S3Access
 from jobs.freezing import freeze
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import enter
 from pipeline.probe import probe_conditional
 from tests.infrastructure.applied import Applied

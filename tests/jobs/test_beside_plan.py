@@ -10,16 +10,16 @@ import pytest
 
 from infra.stores.memory import MemoryStore
 from jobs.cli import run
-from jobs.display import live_text
-from jobs.expecting import planned
 from jobs.freezing import freeze
-from jobs.jobfile_loading import Options, load
-from jobs.status import view
-from jobs.summary import view_text
+from jobs.jobfile.loading import Options, load
+from jobs.planning.expecting import planned
+from jobs.watching.display import live_text
+from jobs.watching.status import view
+from jobs.watching.summary import view_text
 from jobs.wiring import open_store
 from pipeline.job import Settings, settings_from_json, settings_to_json
+from pipeline.ledger.type_figures import Expected, TypeFigures
 from pipeline.status import status_from_json, status_to_json
-from pipeline.type_figures import Expected, TypeFigures
 from tests.jobs.made_job import NOW, make_job, status_of
 
 PLANNED = Expected(

@@ -11,7 +11,7 @@ import pytest
 
 from infra.stores.local import LocalStore
 from jobs.cli import run
-from jobs.report import reported
+from jobs.reporting.report import reported
 
 _PRICE = 36
 """Dollars an hour: a cent a second."""

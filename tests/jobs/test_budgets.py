@@ -8,7 +8,7 @@ import pytest
 
 from jobs.changing import change
 from jobs.cli import run
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import submit as submit_job
 from jobs.wiring import open_store
 from pipeline.job import JobState

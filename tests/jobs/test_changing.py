@@ -7,7 +7,7 @@ import pytest
 
 from infra.stores.memory import MemoryStore
 from jobs.changing import change
-from pipeline.control import latest_settings, put_settings, read_control
+from pipeline.driving.control import latest_settings, put_settings, read_control
 from pipeline.errors import JobFileError, JobRefusedError
 from pipeline.job import NodeOffer, Settings
 from tests.jobs.made_job import make_job

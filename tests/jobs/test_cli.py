@@ -181,7 +181,7 @@ def test_unexpected_error_is_one_line_and_a_traceback_only_on_demand(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours is owned as such; what is no bug (a store that is down) is not called one."""
-    monkeypatch.setattr("jobs.listing.list_jobs", lambda _store: 1 / 0)
+    monkeypatch.setattr("jobs.watching.listing.list_jobs", lambda _store: 1 / 0)
     assert run(["list", "--store", "memory:a"]) == 1
     told = capsys.readouterr().err
     assert told.startswith("error: ZeroDivisionError: division by zero\nthis is a bug in spotrender")
@@ -192,7 +192,7 @@ def test_unexpected_error_is_one_line_and_a_traceback_only_on_demand(
     def down(_store: object) -> None:
         raise InfrastructureError("the network is away")
 
-    monkeypatch.setattr("jobs.listing.list_jobs", down)
+    monkeypatch.setattr("jobs.watching.listing.list_jobs", down)
     assert run(["list", "--store", "memory:a"]) == 1
     assert capsys.readouterr().err == "error: the network is away\n"
 
@@ -203,7 +203,7 @@ def test_interruption_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypa
     def interrupted(_store: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobs.listing.list_jobs", interrupted)
+    monkeypatch.setattr("jobs.watching.listing.list_jobs", interrupted)
     assert run(["list", "--store", "memory:a"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
 

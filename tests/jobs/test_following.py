@@ -8,12 +8,12 @@ import pytest
 from infra.stores.memory import MemoryStore
 from jobs.following import PATIENCE_SECONDS, Following
 from pipeline.clock import ManualClock
+from pipeline.driving.lease import TTL_SECONDS, Lease
+from pipeline.driving.lease_state import Owner
+from pipeline.driving.orders import StopButton
 from pipeline.errors import StoreUnavailableError
 from pipeline.job import JobState
 from pipeline.layout import status_key
-from pipeline.lease import TTL_SECONDS, Lease
-from pipeline.lease_state import Owner
-from pipeline.orders import StopButton
 from pipeline.ports import ObjectInfo
 from pipeline.status import Status, status_to_json
 from tests.jobs.made_job import make_job, status_of

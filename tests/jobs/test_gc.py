@@ -11,17 +11,17 @@ import pytest
 
 from infra.stores.local import LocalStore
 from jobs.cli import run
-from jobs.download import download
+from jobs.delivery.download import download
 from jobs.gc import CleanUp, clean_up, look_over, rules_of
 from jobs.gc_text import plan_text
-from jobs.jobfile_loading import Options, load
-from jobs.listing import list_jobs
+from jobs.jobfile.loading import Options, load
 from jobs.new_rows import rows_with_new_images
-from jobs.price_files import storage_rates
-from jobs.report import MadeReport, reported
-from jobs.status import read_view
+from jobs.prices.price_files import storage_rates
+from jobs.reporting.report import MadeReport, reported
 from jobs.submit import submit, validate
 from jobs.verify import verify
+from jobs.watching.listing import list_jobs
+from jobs.watching.status import read_view
 from pipeline.clock import SystemClock
 from pipeline.errors import JobFileError, JobRefusedError
 from pipeline.job import JobState

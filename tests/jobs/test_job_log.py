@@ -13,12 +13,12 @@ from infra.logs.masking import HIDDEN
 from infra.stores.local import LocalStore
 from infra.stores.memory import MemoryStore
 from jobs.cli import run
-from jobs.logs import follow_log, line_text, read_log
+from jobs.watching.logs import follow_log, line_text, read_log
 from pipeline.clock import ManualClock
+from pipeline.driving.lease import Lease
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import LeaseLostError, StoreUnavailableError
 from pipeline.layout import log_key
-from pipeline.lease import Lease
-from pipeline.lease_state import Owner
 from pipeline.ports import PutMode
 from tests.jobs.made_job import make_job
 

@@ -7,7 +7,7 @@ import pytest
 
 from infra.stores.memory import MemoryStore
 from jobs.cli import run
-from jobs.logs import ALL, Wanted, line_text, read_log, wanted
+from jobs.watching.logs import ALL, Wanted, line_text, read_log, wanted
 from pipeline.errors import JobFileError
 from pipeline.layout import log_key
 from tests.jobs.made_job import make_job

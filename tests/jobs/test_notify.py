@@ -10,11 +10,11 @@ import pytest
 from infra.stores.memory import MemoryStore
 from jobs.changing import change, describe
 from jobs.cli import run
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.nightly.nightly_file import job_of, load_nightly
 from jobs.telling import Telling
 from jobs.wiring import settings_of
-from pipeline.control import latest_settings, put_settings
+from pipeline.driving.control import latest_settings, put_settings
 from pipeline.errors import JobFileError, LeaseLostError, StoreUnavailableError
 from pipeline.job import JobState, Settings, settings_from_json, settings_to_json
 from pipeline.status import starting_status

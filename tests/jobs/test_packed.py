@@ -4,14 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from infra.stores.memory import MemoryStore
 from jobs.retrying import forgive
-from jobs.status import read_view
 from jobs.verify import verify, void
-from pipeline.buckets import bucket_name, read_records, record_infos, seal
-from pipeline.checkpoint import committed_table
+from jobs.watching.status import read_view
+from pipeline.clean_up.packs import pack
 from pipeline.clock import ManualClock
 from pipeline.job import Job, JobState
 from pipeline.layout import packed_key, records_prefix
-from pipeline.packs import pack
+from pipeline.ledger.buckets import bucket_name, read_records, record_infos, seal
+from pipeline.ledger.checkpoint import committed_table
 from tests.jobs.made_job import NOW, MadeImage, make_job
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs.freezing import freeze
-from jobs.jobfile_loading import Options, load
-from jobs.jobfile_model import DistilledEntry, PerformanceEntry
+from jobs.jobfile.loading import Options, load
+from jobs.jobfile.model import DistilledEntry, PerformanceEntry
 from jobs.performance import with_performance
 from jobs.wiring import resolve_model
 from pipeline.distilled import distilled_of

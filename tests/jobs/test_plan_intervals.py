@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from infra.stores.memory import MemoryStore
-from jobs.catalogue import read_catalogue, read_offers
-from jobs.known_rates import Known, Share, known_from
-from jobs.plan_rows import plan_row
+from jobs.planning.catalogue import read_catalogue, read_offers
+from jobs.planning.known_rates import Known, Share, known_from
+from jobs.planning.plan_rows import plan_row
 from pipeline.estimates.quote import Quote
 from pipeline.estimates.throughput import estimate
 from pipeline.estimates.work import work_of

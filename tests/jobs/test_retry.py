@@ -11,14 +11,14 @@ from infra.stores.memory import MemoryStore
 from jobs.cli import run
 from jobs.retrying import forgive
 from pipeline.clock import ManualClock, SystemClock
-from pipeline.control import put_settings
+from pipeline.driving.control import put_settings
+from pipeline.driving.lease import Lease
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import JobRefusedError
 from pipeline.job import NodeOffer, Settings
-from pipeline.lease import Lease
-from pipeline.lease_state import Owner
+from pipeline.ledger.tally import StoredRecord, tally
 from pipeline.record import record_from_json
 from pipeline.status import read_status
-from pipeline.tally import StoredRecord, tally
 from tests.jobs.made_job import NOW, make_job
 
 LOCAL = Settings(nodes=(NodeOffer(type="local", market="local", max=1, provider="local", gpu="cpu"),))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import run
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.submit import ValidationResult, validate
 from pipeline.errors import ManifestError
 from pipeline.templates.wildcards import MAX_WILDCARD_BYTES

@@ -8,8 +8,8 @@ import pytest
 
 from infra.stores.memory import MemoryStore
 from jobs.committed import expected_hash
-from jobs.status import JobView, read_view
 from jobs.verify import Verified, verify, void
+from jobs.watching.status import JobView, read_view
 from pipeline.errors import JobRefusedError
 from pipeline.job import JobState
 from pipeline.layout import record_key

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from infra.stores.memory import MemoryStore
-from jobs.status import JobView, read_view, view, view_to_json
-from jobs.wait import PATIENCE_SECONDS, TIMED_OUT, exit_code, instant, wait
+from jobs.watching.status import JobView, read_view, view, view_to_json
+from jobs.watching.wait import PATIENCE_SECONDS, TIMED_OUT, exit_code, instant, wait
 from pipeline.clock import ManualClock
 from pipeline.errors import StoreUnavailableError
 from pipeline.job import JobState

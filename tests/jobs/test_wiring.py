@@ -8,15 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from infra.stores.memory import MemoryStore
-from jobs.head_price import head_price
-from jobs.jobfile import JobFile, NodeEntry
-from jobs.node_offers import capped, count_gpus, node_offers
-from jobs.price_files import own_machine
+from jobs.jobfile.jobfile import JobFile, NodeEntry
+from jobs.prices.head_price import head_price
+from jobs.prices.node_offers import capped, count_gpus, node_offers
+from jobs.prices.price_files import own_machine
 from jobs.profiles import node_types, profile_names, read_profile
 from jobs.wiring import open_manifest, precision_problem, resolve_model, settings_of, store_of
 from pipeline.errors import JobFileError, ModelError, StoreRefusedError
 from pipeline.job import NodeOffer
-from pipeline.overhead import HeadPrice
+from pipeline.pricing.overhead import HeadPrice
 
 
 def job_file(*nodes: NodeEntry, workers: int | None = None) -> JobFile:

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from infra.stores.memory import MemoryStore
-from pipeline.buckets import nanoseconds
-from pipeline.checkpoint import committed_table
 from pipeline.clean_up.finding import Found, find
 from pipeline.clean_up.standing import Rules
 from pipeline.clean_up.sweeping import Cleaned, Sweeper
 from pipeline.clock import ManualClock
+from pipeline.driving.lease import Lease
+from pipeline.driving.lease_state import Owner
 from pipeline.job import job_to_json
 from pipeline.layout import SWEEPER, job_key, requests_key
-from pipeline.lease import Lease
-from pipeline.lease_state import Owner
+from pipeline.ledger.buckets import nanoseconds
+from pipeline.ledger.checkpoint import committed_table
 from pipeline.ports import Store
 from tests.pipeline.driven_job import PreparedJob, Studio
 from tests.pipeline.mortal_store import MortalStore

@@ -11,16 +11,16 @@ from typing import Any
 from infra.stores.memory import MemoryStore
 from pipeline.assignment import Output
 from pipeline.clock import ManualClock
+from pipeline.driving.orders import StopButton
+from pipeline.driving.run_job import run_job
 from pipeline.job import Job, Settings
 from pipeline.layout import records_prefix
 from pipeline.metrics import NoMetrics
 from pipeline.model import Model
-from pipeline.orders import StopButton
-from pipeline.overhead import HeadPrice
 from pipeline.ports import Metrics
+from pipeline.pricing.overhead import HeadPrice
 from pipeline.record import Outcome, Record, RecordedImage, record_from_json
 from pipeline.request_table import RequestTable
-from pipeline.run_job import run_job
 from pipeline.status import Status
 from tests.pipeline.history import History, check_books, ledger
 from tests.pipeline.mortal_store import MortalStore

@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from infra.stores.memory import MemoryStore
-from pipeline.bucket_table import bucket_table
 from pipeline.job import Job
-from pipeline.ledger_schema import CATEGORIES, STARTUP_PARTS
+from pipeline.ledger.bucket_table import bucket_table
+from pipeline.ledger.schema import CATEGORIES, STARTUP_PARTS
+from pipeline.ledger.tally import StoredRecord, tally
 from pipeline.record import Cause, Outcome, Record, record_from_json
 from pipeline.request_table import RequestTable
 from pipeline.status import read_status
-from pipeline.tally import StoredRecord, tally
 
 ENOUGH_DEATHS = 6
 """Unnoticed deaths, all of which may have hit the same image: three of its batch, and three more alone."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from infra.stores.memory import MemoryStore
 from pipeline.clock import ManualClock
+from pipeline.driving.lease import Lease
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import StoreUnavailableError
-from pipeline.lease import Lease
-from pipeline.lease_state import Owner
 from pipeline.ports import ObjectInfo, PutMode
 
 JOB = "demo-0123456789abcdef"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from infra.stores.memory import MemoryStore
 from pipeline.clock import ManualClock
+from pipeline.driving.orders import StopButton
+from pipeline.driving.run_job import run_job
 from pipeline.errors import LeaseLostError
 from pipeline.job import JobState, job_to_json
 from pipeline.layout import job_key
-from pipeline.orders import StopButton
-from pipeline.pricing import Pricing
+from pipeline.pricing.pricing import Pricing
 from pipeline.record import Cause
-from pipeline.run_job import run_job
 from pipeline.status import Status
 from tests.pipeline.history import ENOUGH_DEATHS, History
 from tests.pipeline.mortal_store import DiedError, MortalStore

@@ -14,8 +14,8 @@ from pipeline.ports import Clock, Picture, Renderer, Store
 from pipeline.record import Node, Profile, Record, RecordedImage, record_from_json
 from pipeline.renderers.synthetic import SyntheticKind
 from pipeline.request import Request, Variant
-from pipeline.stages import InlineStages
-from pipeline.worker import Worker
+from pipeline.working.stages import InlineStages
+from pipeline.working.worker import Worker
 
 JOB = "small-0123456789abcdef"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from pipeline.deadline import Pacer, Reserve, Standpoint
+from pipeline.driving.deadline import Pacer, Reserve, Standpoint
 
 STEP_SECONDS = 5.0
 """Between two looks."""

@@ -8,15 +8,15 @@ from typing import Any
 
 from pipeline.assignment import Assignment
 from pipeline.clock import ManualClock
+from pipeline.driving.run_job import World
 from pipeline.events import NoticeCancelled, NoticeKind, NoticeSeen, WorkerEvent, WorkerLost
 from pipeline.job import NodeOffer
 from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.record import Node
 from pipeline.renderers.synthetic import SyntheticKind
-from pipeline.run_job import World
-from pipeline.stages import InlineStages
-from pipeline.worker import Worker
+from pipeline.working.stages import InlineStages
+from pipeline.working.worker import Worker
 from tests.pipeline.mortal_store import DiedError, MortalStore
 
 

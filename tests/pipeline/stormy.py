@@ -11,7 +11,7 @@ from pipeline.events import WorkerEvent, WorkerLost
 from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.request import Request
-from pipeline.worker import Worker
+from pipeline.working.worker import Worker
 from tests.pipeline.mortal_store import DiedError
 from tests.pipeline.single_worker import Wrapped
 from tests.pipeline.stepwise import StepwiseCompute

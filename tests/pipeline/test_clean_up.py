@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.clean_up.collected import named_collected
+from pipeline.clean_up.packs import all_records
 from pipeline.clean_up.standing import Rules, Stand
-from pipeline.collected import named_collected
-from pipeline.control import put_settings
+from pipeline.driving.control import put_settings
 from pipeline.errors import JobRefusedError
 from pipeline.job import JobState, Settings
 from pipeline.layout import lease_key, record_key, requests_key
-from pipeline.packs import all_records
 from pipeline.record import record_to_json
 from pipeline.status import read_status
 from tests.pipeline.cleaned_store import MONTH, CleanedStudio

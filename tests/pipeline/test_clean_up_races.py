@@ -11,11 +11,11 @@ import pytest
 from infra.stores.memory import MemoryStore
 from jobs.wanted_again import wanted_status
 from pipeline.clean_up.standing import Stand
+from pipeline.clean_up.sweep import ABANDONED_SECONDS, read_sweep
 from pipeline.clock import ManualClock
 from pipeline.errors import LeaseLostError
 from pipeline.job import JobState
 from pipeline.layout import sweep_key
-from pipeline.sweep import ABANDONED_SECONDS, read_sweep
 from tests.pipeline.cleaned_store import CleanedStudio, Snapshot
 from tests.pipeline.driven_job import PreparedJob
 from tests.pipeline.mortal_store import DiedError, MortalStore

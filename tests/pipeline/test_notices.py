@@ -17,7 +17,7 @@ from pipeline.ports import Renderer
 from pipeline.record import Cause
 from pipeline.request import Request
 from pipeline.status import Status
-from pipeline.worker import Worker
+from pipeline.working.worker import Worker
 from tests.pipeline.driven_job import PreparedJob, Studio, WatchedCompute
 from tests.pipeline.eventful import Apart, Eventful
 from tests.pipeline.mortal_store import DiedError

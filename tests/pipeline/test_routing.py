@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.driving.task_queue import PATIENCE, Piece, TaskQueue
 from pipeline.job import JobState
 from pipeline.model import Model
 from pipeline.ports import Renderer
-from pipeline.task_queue import PATIENCE, Piece, TaskQueue
 from tests.pipeline.driven_job import Studio, WatchedCompute
 
 

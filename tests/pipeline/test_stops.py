@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.driving.orders import StopButton
 from pipeline.job import JobState, Settings
-from pipeline.orders import StopButton
 from pipeline.status import Status, read_status
 from tests.pipeline.driven_job import Studio
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.driving.orders import StopButton
 from pipeline.events import BatchCommitted, Remark, WorkerEvent
 from pipeline.job import JobState
-from pipeline.orders import StopButton
 from pipeline.status import Status, read_status
 from tests.pipeline.driven_job import Studio, WatchedCompute
+from tests.pipeline.driving.test_drive import SlanderingCompute
 from tests.pipeline.mortal_store import MortalStore
-from tests.pipeline.test_drive import SlanderingCompute
 from tests.pipeline.test_outages import SilentStore
 
 

@@ -15,12 +15,12 @@ from pipeline.clock import ManualClock
 from pipeline.errors import OutOfMemoryError
 from pipeline.events import BatchTuned, DidNotFit
 from pipeline.job import JobState, TaskSizes
+from pipeline.memory.tuned_sizes import TunedSizes
 from pipeline.model import Model
 from pipeline.ports import Renderer
 from pipeline.record import Cause, Record
 from pipeline.renderers.synthetic import SyntheticKind
 from pipeline.request import Request
-from pipeline.tuned_sizes import TunedSizes
 from tests.pipeline.driven_job import PreparedJob, Studio, WatchedCompute
 from tests.pipeline.single_worker import Worked, Wrapped, assignment, node, synthetic_model, variant_of, worker
 

@@ -2,7 +2,7 @@
 
 Code that another worker compiled is taken from an artifact of `torch.compiler.save_cache_artifacts`. Its entries are
 pickles that torch loads once it looks one up, and machine code: an artifact must come from somebody who may run code
-here (`pipeline/compile_memory.py` sees to that). Torch itself only notices damage, by a checksum.
+here (`pipeline/memory/compile_memory.py` sees to that). Torch itself only notices damage, by a checksum.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from typing import Any, Final
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
-from pipeline.compile_decision import CompileTerms
 from pipeline.model import Model
 from pipeline.performance import Levers
 from pipeline.renderers.diffusion.families import Family
 from pipeline.request import Lora
+from pipeline.working.compile_decision import CompileTerms
 
 COMPILE_ERRORS: Final = (TorchDynamoException, FailOnRecompileLimitHit)
 """What torch raises when a model cannot be compiled here; the model itself is unharmed."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from pipeline.compile_decision import CompileTerms
 from pipeline.distilled import distilled_of
 from pipeline.errors import BadRequestError
 from pipeline.model import Model
@@ -35,6 +34,7 @@ from pipeline.renderers.diffusion.faults import device_faults, one_line
 from pipeline.renderers.diffusion.fitting import images_that_fit, weights_of
 from pipeline.renderers.diffusion.text_encoders import TextEncoders, text_encoders_of
 from pipeline.request import Lora, Request, Variant
+from pipeline.working.compile_decision import CompileTerms
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from infra.compute.table import open_compute
 from infra.stores.table import open_store
 from pipeline.clock import SystemClock
-from pipeline.drive_policy import DrivePolicy
+from pipeline.driving.drive_policy import DrivePolicy
+from pipeline.driving.run_job import World, run_job
 from pipeline.job import JobState, NodeOffer, Settings
 from pipeline.layout import records_prefix
 from pipeline.ports import Store
 from pipeline.record import record_from_json
-from pipeline.run_job import World, run_job
 from pipeline.status import Status
 from tests.infra.compute.jobs import spec
 from tests.pipeline.small_job import small_job

@@ -13,8 +13,8 @@ from infra.compute.gpu_gauge import NvmlGauge, mean_between, open_gauge
 from infra.stores.memory import MemoryStore
 from pipeline.events import BatchCommitted
 from pipeline.record import GpuUse, Record, record_from_json, record_to_json
-from pipeline.stages import InlineStages
-from pipeline.worker import Worker
+from pipeline.working.stages import InlineStages
+from pipeline.working.worker import Worker
 from tests.pipeline.single_worker import TickingClock, assignment, load_synthetic, node, synthetic_model
 
 SECOND_NS = 10**9

@@ -13,7 +13,7 @@ from infra.providers.prices import ProviderPrices
 from infra.stores.memory import MemoryStore
 from pipeline.clock import ManualClock
 from pipeline.errors import PriceUnknownError, StoreUnavailableError
-from pipeline.prices import Priced
+from pipeline.pricing.prices import Priced
 from tests.infra.providers.price_server import PriceServer, instant_ns, price_server, product
 
 NOW = "2026-11-21T12:00:00"

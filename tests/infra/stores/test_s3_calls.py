@@ -4,7 +4,7 @@ from pathlib import Path
 
 from infra.stores.retry import RetryPolicy
 from infra.stores.s3 import S3Store
-from pipeline.storage_cost import StoreCalls, calls_of
+from pipeline.pricing.storage_cost import StoreCalls, calls_of
 from tests.faults.faults import Refuse
 from tests.faults.proxy import fault_proxy
 from tests.infra.servers import S3Server

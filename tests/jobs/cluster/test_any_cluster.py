@@ -8,7 +8,7 @@ import yaml
 
 from infra.compute.ray_demand import node_labels
 from infra.compute.ray_session import LOCAL_ENVIRONMENT, OBJECT_STORE_BYTES
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from tests.jobs.cluster.made_cluster import job_file, refused, rendered
 
 MORE = """

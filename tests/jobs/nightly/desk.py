@@ -13,8 +13,8 @@ from jobs.nightly.running import Caller, Told
 from jobs.nightly.state import EntryBook, Run
 from jobs.wiring import open_store
 from pipeline.clock import ManualClock
+from pipeline.driving.lease_state import Owner
 from pipeline.errors import UserError
-from pipeline.lease_state import Owner
 
 JOB = """\
 name: night-{date}

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.nightly.digest import AGAIN, Told, digest_of, tell_digests
 from jobs.nightly.state import EntryBook, EntryState, Run
 from jobs.wiring import open_store
-from pipeline.lease_state import Owner
+from pipeline.driving.lease_state import Owner
 from pipeline.news import News, Occasion
 from tests.infra.notifiers.receiver import receiver
 from tests.jobs.nightly.desk import DUE, GONE, NIGHTLY, Desk, Started

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from infra.process_identity import this_process
-from jobs.listing import list_jobs
 from jobs.nightly.running import exit_code
 from jobs.submit import submit as submit_job
+from jobs.watching.listing import list_jobs
 from jobs.wiring import open_store
-from pipeline.lease_state import Owner
+from pipeline.driving.lease_state import Owner
 from tests.infra.notifiers.receiver import receiver
 from tests.jobs.nightly.desk import DUE, JOB, NIGHTLY, NOON, Desk, Started
 

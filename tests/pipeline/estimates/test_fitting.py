@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.catalogue import read_catalogue
-from jobs.model_parts import catalogue_parts
+from jobs.planning.catalogue import read_catalogue
+from jobs.planning.model_parts import catalogue_parts
 from pipeline.estimates.fitting import fit_cards
 from pipeline.estimates.memory import HEADROOM, RUNTIME_BYTES, TEXT_BYTES, Need, Shape, largest_batch, need, usable
 

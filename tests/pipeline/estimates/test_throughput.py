@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.catalogue import read_catalogue
+from jobs.planning.catalogue import read_catalogue
 from pipeline.catalogue.catalogue import Catalogue
 from pipeline.catalogue.claims import Claim
 from pipeline.estimates.throughput import REACHED, Measurement, estimate

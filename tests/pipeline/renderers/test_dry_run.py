@@ -10,7 +10,7 @@ import diffusers
 import pytest
 import torch
 
-from jobs.model_parts import folder_parts
+from jobs.planning.model_parts import folder_parts
 from pipeline.errors import ModelError
 from pipeline.estimates import memory
 from pipeline.renderers.diffusion.decoding import micro_batch

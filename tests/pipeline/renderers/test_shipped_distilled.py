@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from jobs.freezing import freeze
-from jobs.jobfile_loading import Options, load
+from jobs.jobfile.loading import Options, load
 from jobs.profiles import profile_names, read_profile
 from pipeline.distilled import distilled_of
 from pipeline.renderers.diffusion.families import FAMILIES

@@ -12,16 +12,16 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.books import Category, NodeSession
-from pipeline.buckets import nanoseconds, seal
-from pipeline.checkpoint import add_up, spent_in
 from pipeline.job import Job
-from pipeline.money import interval_nano_usd, split, usd
-from pipeline.nodes_ledger import write_nodes_ledger
+from pipeline.ledger.books import Category, NodeSession
+from pipeline.ledger.buckets import nanoseconds, seal
+from pipeline.ledger.checkpoint import add_up, spent_in
+from pipeline.ledger.nodes import write_nodes_ledger
+from pipeline.ledger.tally import StoredRecord
 from pipeline.plan import task_id
 from pipeline.ports import Store
+from pipeline.pricing.money import interval_nano_usd, split, usd
 from pipeline.record import GpuUse, Node, Outcome, Profile, Record, RecordedImage
-from pipeline.tally import StoredRecord
 from tests.jobs.made_job import NOW, make_job
 
 PROFILE = Profile(device="L4", versions={}, batch_size=4, precision="fp16", threads=0)

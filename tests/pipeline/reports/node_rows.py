@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from pipeline.ledger_schema import CATEGORIES
-from pipeline.money import usd
+from pipeline.ledger.schema import CATEGORIES
+from pipeline.pricing.money import usd
 
 START = datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
 """When made sessions start."""

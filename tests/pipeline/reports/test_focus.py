@@ -17,7 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ledger_schema import CATEGORIES
+from pipeline.ledger.schema import CATEGORIES
 from pipeline.reports.focus import focus_csv, focus_parquet, focus_table
 from tests.pipeline.reports.node_rows import START, node_row
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.stores.local import LocalStore
-from pipeline.ledger_schema import CATEGORIES, IMAGES, NODES, SORTED_BY
+from pipeline.ledger.schema import CATEGORIES, IMAGES, NODES, SORTED_BY
 from pipeline.ports import Store
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import open_ledger

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ledger_schema import CATEGORIES
-from pipeline.money import usd
+from pipeline.ledger.schema import CATEGORIES
+from pipeline.pricing.money import usd
 from pipeline.reports.bill import Bill, Billed
 from pipeline.reports.reconcile import InstanceBill, reconcile
 from tests.pipeline.reports.made_bill import DECEMBER, NOVEMBER

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from infra.stores.memory import MemoryStore
-from jobs.card_market import card_market
-from jobs.report_lines import gpus
+from jobs.planning.card_market import card_market
+from jobs.reporting.lines import gpus
 from pipeline.record import GpuUse
 from pipeline.reports.figures import Report
 from pipeline.reports.gpu_usage import overall

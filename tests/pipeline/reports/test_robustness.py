@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from infra.stores.memory import MemoryStore
 from pipeline.job import Job
 from pipeline.layout import ledger_nodes_key
-from pipeline.ledger_schema import LATER_COLUMNS, LATER_IMAGE_COLUMNS, NODES, ledger_file
+from pipeline.ledger.schema import LATER_COLUMNS, LATER_IMAGE_COLUMNS, NODES, ledger_file
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import open_ledger
 from pipeline.reports.making import make_report

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.orders import StopButton
+from pipeline.driving.orders import StopButton
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import open_ledger
 from pipeline.reports.making import make_report

@@ -10,15 +10,15 @@ import pytest
 
 from infra.stores.local import LocalStore
 from infra.stores.memory import MemoryStore
-from jobs.report import reported
-from jobs.report_formats import rendered
-from jobs.report_lines import short, storage
+from jobs.reporting.formats import rendered
+from jobs.reporting.lines import short, storage
+from jobs.reporting.report import reported
+from pipeline.pricing.storage_cost import CountedCalls, StorageCost, StoreCalls, StoreMeter
 from pipeline.reports.figures import Report
 from pipeline.reports.ledger import open_ledger
 from pipeline.reports.making import make_report
-from pipeline.storage_cost import CountedCalls, StorageCost, StoreCalls, StoreMeter
+from tests.pipeline.pricing.test_storage_cost import RATES
 from tests.pipeline.reports.made_ledger import Batch, Life, make_ledger
-from tests.pipeline.test_storage_cost import RATES
 
 LIVES = (Life(name="n", batches=[Batch(), Batch(fate="failed"), Batch(fate="again")]),)
 """Four images of 1,000 bytes are there."""

@@ -1,0 +1,1 @@
+"""The same prompts under several performance profiles: speed, price, difference."""

@@ -1,0 +1,1 @@
+"""How jobs stand: status, lists, logs, and the lines on a terminal while one runs."""
