@@ -23,6 +23,7 @@ from infra.compute.ray_joining import joined, worker_cpus, worker_secrets
 from infra.compute.ray_nodes import RayNodes
 from infra.compute.ray_places import Member
 from infra.compute.ray_seating import other_code, seat
+from infra.compute.ray_shortage import Shortages
 from infra.compute.ray_watch import RayWatches
 from infra.compute.spec import ComputeSpec
 from infra.providers.sources import AUTOMATIC, worth_watching
@@ -65,6 +66,7 @@ class RayCompute:
         self._nodes = RayNodes(self._clock)
         self._crew = Crew(self._spec.job, most_delay_seconds=self._spec.most_delay_seconds)
         self._watches = RayWatches(enabled=self._is_watched(), notice_file=self._spec.notice_file)
+        self._shortages = Shortages()
         self._fates = NodeFates(self._nodes, self._watches, clock=self._clock, drains=not self._local)
 
     def _is_watched(self) -> bool:
@@ -106,6 +108,7 @@ class RayCompute:
         self._nodes.refresh()
         self._seat_those_who_wait()
         events += self._silent() + self._notices() + self._gone_away()
+        events += self._short_of_nodes()
         occupied = {member.node_id for member in self._crew.members}
         self._watches.reap(occupied)
         return events + self._fates.gone(occupied)
@@ -220,6 +223,14 @@ class RayCompute:
             return [self._refuse(member, said)]
         lost = self._lose(member, summary(error), cause=cause_of(error), node_died=node_died(error))
         return [] if method == "hello" and member.place.backoff.failures == 1 else [lost]
+
+    def _short_of_nodes(self) -> Sequence[WorkerEvent]:
+        """What to say of workers that no node of the cluster can hold; our own Ray is as large as it was asked for."""
+        if self._local:
+            return ()
+        return self._shortages.look(
+            self._crew.members, self._nodes.alive, now=time.monotonic(), at_ns=self._clock.now_ns()
+        )
 
     def _silent(self) -> list[WorkerEvent]:
         """Workers that have said nothing for too long, or whose node answers no more: they are lost."""

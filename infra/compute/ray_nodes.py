@@ -53,6 +53,11 @@ class RayNodes:
             if node["Alive"]:
                 self._first_seen.setdefault(node_id, now_ns)
 
+    @property
+    def alive(self) -> list[Mapping[str, Any]]:
+        """Living nodes as Ray tells them, at the last reading."""
+        return [node for node in self._nodes.values() if node["Alive"]]
+
     def resources(self, node_id: str) -> Mapping[str, float]:
         """Totals of one node: `CPU`, `GPU`."""
         if node_id not in self._nodes:
