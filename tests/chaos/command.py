@@ -72,7 +72,9 @@ class Command:
 
 
 @contextmanager
-def command(arguments: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Iterator[Command]:
+def command(
+    arguments: Sequence[str], *, environment: Mapping[str, str] | None = None, inherit_ray: bool = True
+) -> Iterator[Command]:
     """`spotrender` with these arguments and `--json`; killed if the block fails.
 
     It runs in a folder of its own, as workers that start where its code lies would need nothing sent to them.
@@ -80,7 +82,9 @@ def command(arguments: Sequence[str], *, environment: Mapping[str, str] | None =
     Args:
         arguments: without the program's name.
         environment: variables to add.
+        inherit_ray: hand on this process's own `RAY_` variables, among them the token of a Ray that it started.
     """
+    inherited = {name: value for name, value in os.environ.items() if inherit_ray or not name.startswith("RAY_")}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as told:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "jobs.console", *arguments, "--json"],
@@ -88,7 +92,7 @@ def command(arguments: Sequence[str], *, environment: Mapping[str, str] | None =
             stderr=told,
             text=True,
             cwd=folder,
-            env={**os.environ, **(environment or {}), "PYTHONPATH": str(code_root())},
+            env={**inherited, **(environment or {}), "PYTHONPATH": str(code_root())},
         )
         running = Command(process, told)
         try:

@@ -45,7 +45,7 @@ class Host:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, **self.environment},
+            env=self._environment(),
         )
         assert done.returncode == 0, f"{self.name}$ {command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -57,7 +57,7 @@ class Host:
             ["ip", "netns", "exec", self.namespace, *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **self.environment},
+            env=self._environment(),
         )
         try:
             yield process
@@ -75,6 +75,11 @@ class Host:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
+
+    def _environment(self) -> dict[str, str]:
+        """Of a command on it; nothing of a Ray that this process has started."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return {**inherited, **self.environment}
 
     def _pids(self) -> list[int]:
         """Of everything that runs on it."""

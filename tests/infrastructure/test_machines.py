@@ -50,7 +50,7 @@ def cluster(job: Path) -> Iterator[Machines]:
 
 
 def _spotrender(cluster: Machines, words: Sequence[str], **environment: str) -> tuple[int, Any]:
-    with command(words, environment=cluster.environment(**environment)) as running:
+    with command(words, environment=cluster.environment(**environment), inherit_ray=False) as running:
         return running.end()
 
 
@@ -95,7 +95,7 @@ def test_doctor_and_detached_job_show_the_token(cluster: Machines, job: Path) ->
 def test_machine_that_is_stopped_hands_back_and_nothing_is_lost(cluster: Machines, job: Path) -> None:
     """SIGTERM in the middle of a job: the driver hears of it in time, the other machine goes on, the ledger says so."""
     words = ["submit", str(job), "--address", cluster.address]
-    with command(words, environment=cluster.environment(RAY_AUTH_MODE="token")) as running:
+    with command(words, environment=cluster.environment(RAY_AUTH_MODE="token"), inherit_ray=False) as running:
         running.until(lambda: " 2 workers" in running.stderr())
         cluster.reclaim("pod-a")
         code, said = running.end()

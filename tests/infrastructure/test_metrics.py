@@ -123,6 +123,10 @@ def rob(cluster: LocalCluster, nodes: list[LocalNode], driver: Command, server: 
     cluster.kill(nodes[0])
     cluster.kill(nodes[1])
     cluster.add()
+    counted = [
+        f"sum(max_over_time(ray_{PREFIX}{name}[10m])) >= 1" for name in ("preemptions_total", "nodes_lost_total")
+    ]
+    driver.until(lambda: all(server.query(one) for one in counted))
 
 
 def logged_on(node: LocalNode, store: LocalStore) -> bool:
