@@ -69,7 +69,7 @@ def test_client_without_a_session_that_is_known_stays_with_boto3(server: S3Serve
     """Should a later botocore keep it elsewhere."""
     made = connect(server.access, connections=1)
     gets = DirectGets(made.client)
-    gets._session = None  # noqa: SLF001 - as if it were not found
+    gets._finder._session = None  # noqa: SLF001 - as if it were not found
     made.client.put_object(Bucket=server.bucket, Key="k", Body=b"body")
     assert b"".join(gets.chunks(server.bucket, "k")) == b"body"
     assert not gets.ready
